@@ -1,0 +1,1 @@
+"""Checkpoint folders as files: read strictly, streamed in blocks, written whole or not at all."""

@@ -1,0 +1,124 @@
+"""How the process ends: signals, broken pipes and errors become one message and one exit code."""
+
+from __future__ import annotations
+
+import contextlib
+import errno
+import json
+import os
+import re
+import signal
+import sys
+import tempfile
+import traceback
+from collections.abc import Callable
+from types import FrameType
+from typing import final
+
+import click
+
+from compressor.errors import CompressorError, ResourceError, UsageError, printable
+
+SECRET = re.compile(r"hf_[A-Za-z0-9]{8,}|(?i:bearer|token|password|secret)[=: ]+\S+")
+
+PIPE_CLOSED = 141
+BUG = 70
+
+
+@final
+class Stopped(BaseException):
+    """A signal asked the run to stop; what holds resources cleans up on its way out."""
+
+    def __init__(self, number: int) -> None:
+        super().__init__(number)
+        self.exit_code = 128 + number
+
+
+def ends(command: Callable[[], int], *, is_json: bool, is_debug: bool) -> int:
+    """Run a command and return the exit code; whatever ends it early is said on stderr, once."""
+    for number in (signal.SIGTERM, signal.SIGHUP, signal.SIGINT):
+        signal.signal(number, _stop)
+    try:
+        code = command()
+        sys.stdout.flush()
+        return code
+    except Stopped as stop:
+        _say("stopped: nothing is half-written; go on with --resume, or remove what is left with")
+        _say("compressor clean")
+        return stop.exit_code
+    except BrokenPipeError:
+        _close_stdout()
+        return PIPE_CLOSED
+    except Exception as error:
+        if is_debug:
+            traceback.print_exc()
+        shown = _as_error(error)
+        lines = [json.dumps(shown.as_json(), allow_nan=False)] if is_json else shown.lines()
+        for line in lines:
+            _say(line)
+        return shown.exit_code
+
+
+def _stop(number: int, frame: FrameType | None) -> None:
+    for other in (signal.SIGTERM, signal.SIGHUP, signal.SIGINT):
+        signal.signal(other, signal.SIG_IGN)
+    raise Stopped(number)
+
+
+def _as_error(error: Exception) -> CompressorError:
+    """Every exception as one of our kinds; what nobody foresaw is a bug, with a crash file."""
+    if isinstance(error, CompressorError):
+        return error
+    if isinstance(error, click.ClickException):
+        context = getattr(error, "ctx", None)
+        return UsageError(
+            "USAGE",
+            "the command line cannot be understood",
+            at=context.command_path if context is not None else "compressor",
+            found=printable(error.format_message(), 300),
+            do="see the options with --help",
+        )
+    if isinstance(error, MemoryError):
+        return ResourceError(
+            "OOM",
+            "the memory of this process is exhausted",
+            found="an allocation failed",
+            do="run with --workers 1, or give the process more memory",
+        )
+    if isinstance(error, OSError) and error.errno == errno.ENOSPC:
+        _close_stdout()
+        return ResourceError(
+            "DISK-FULL",
+            "the result cannot be printed: stdout is full",
+            found=str(error.strerror),
+            do="redirect stdout to a disk with free space",
+        )
+    return CompressorError(
+        "INTERNAL",
+        "an unexpected error; this is a bug of compressor",
+        at=_crash_file(),
+        found=printable(f"{type(error).__name__}: {SECRET.sub('…', str(error))}", 200),
+        do="report it with the crash file, which holds the traceback",
+    )
+
+
+def _crash_file() -> str:
+    """The traceback in a file of its own, without values of variables, tokens redacted."""
+    text = SECRET.sub("…", traceback.format_exc())
+    with contextlib.suppress(OSError):
+        descriptor, path = tempfile.mkstemp(prefix="compressor-crash-", suffix=".txt", text=True)
+        with os.fdopen(descriptor, "w", encoding="utf-8") as file:
+            file.write(text)
+        return path
+    return "no crash file could be written"
+
+
+def _say(line: str) -> None:
+    with contextlib.suppress(OSError, ValueError):
+        print(line.encode("utf-8", "replace").decode(), file=sys.stderr, flush=True)
+
+
+def _close_stdout() -> None:
+    """Point stdout nowhere, so that the interpreter's own flush at exit stays quiet."""
+    with contextlib.suppress(OSError):
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())

@@ -1,0 +1,207 @@
+"""A recipe is data: a source, and the steps that are done to it, each checked before any runs.
+
+Text becomes nodes that know their place (`yaml`), nodes become values by the type of their field
+(`fields`), and here they become steps. What names a model is one string among the step's fields:
+a field declared with `json_schema_extra={"model": True}` may say `source`, or the name of an
+earlier step, and stands for the checkpoint as it was after that step.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import replace
+from typing import Any, Final, Literal, TypeAlias
+
+from pydantic import BaseModel, ConfigDict, Field, InstanceOf
+from pydantic.json_schema import models_json_schema
+
+from compressor.errors import UsageError, listing, printable
+from compressor.fields import unknown_key, validated
+from compressor.overrides import overridden
+from compressor.shipped import find
+from compressor.step import Step
+from compressor.steps import COMMANDS_ONLY, STEPS
+from compressor.yaml import Items, Node, Table, Text, parse
+
+Catalogue: TypeAlias = Mapping[str, type[Step]]
+
+_NUMBERED: Final = re.compile(r"(\d+)-([a-z]+)")
+
+
+class Recipe(BaseModel):
+    """What a recipe file says, once all of it is known to be right."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    version: Literal[1] = Field(description="The version of the recipe format.")
+    source: str = Field(min_length=1, description="A folder, `org/name@rev`, or `package:NAME`.")
+    data: dict[str, str] = Field(
+        default={}, description="Data sets by name, each as `path:key=column,…`."
+    )
+    steps: tuple[InstanceOf[Step], ...] = Field(min_length=1, description="What to do, in order.")
+
+    def named_steps(self) -> Iterator[tuple[str, Step]]:
+        """Each step with the name of its folder: `1-inspect`, `2-prune`."""
+        for number, step in enumerate(self.steps, 1):
+            yield f"{number}-{step.step}", step
+
+
+def load(name: str, overrides: Iterable[str] = (), catalogue: Catalogue = STEPS) -> Recipe:
+    """The recipe in the file `name`, or the shipped one of that name, with `--set` applied."""
+    text, file = find(name)
+    table = parse(text, file)
+    for override in overrides:
+        table = overridden(table, override, catalogue)
+    return recipe_of(table, catalogue)
+
+
+def recipe_of(table: Table, catalogue: Catalogue = STEPS) -> Recipe:
+    """The recipe that a parsed file is; every error names its place."""
+    if "gates" in table.values:
+        raise UsageError(
+            "RECIPE-GATES",
+            "gates need the step bench, which this version does not have",
+            at=table.keys["gates"],
+            found="the key `gates`, expected `version`, `source`, `data` and `steps`",
+            do="remove the key; verify and diff already fail the run when their answer is no",
+        )
+    if "steps" not in table.values:
+        return validated(Recipe, table)
+    rest = replace(table, values={key: table.values[key] for key in table.values if key != "steps"})
+    steps = _steps(table.values["steps"], catalogue)
+    recipe = validated(Recipe, rest, {"steps": tuple(step for step, _ in steps)})
+    _require_order(steps, _in_recipes(catalogue))
+    return recipe
+
+
+def model_fields(step: Step | type[Step]) -> list[str]:
+    """The fields of a step that name a model."""
+    kind = step if isinstance(step, type) else type(step)
+    return [
+        name
+        for name, field in kind.model_fields.items()
+        if isinstance(field.json_schema_extra, dict) and field.json_schema_extra.get("model")
+    ]
+
+
+def reference(text: str, steps: Iterable[str]) -> int | None:
+    """Which step `text` names, counted from 0: `prune` where one has this name, or `2-prune`."""
+    names = list(steps)
+    numbered = _NUMBERED.fullmatch(text)
+    if numbered is None:
+        return names.index(text) if names.count(text) == 1 else None
+    number = int(numbered[1]) - 1
+    return number if number in range(len(names)) and names[number] == numbered[2] else None
+
+
+def json_schema(catalogue: Catalogue = STEPS) -> dict[str, Any]:
+    """The JSON schema of recipes, for editors: every step is a key with its fields below it."""
+    kinds = {name: catalogue[name] for name in _in_recipes(catalogue)}
+    _, shared = models_json_schema([(kind, "validation") for kind in kinds.values()])
+    definitions = shared["$defs"]
+    for kind in kinds.values():
+        definitions[kind.__name__]["properties"].pop("step")
+        for field in definitions[kind.__name__]["properties"].values():
+            _welcome_numbers(field)
+    schema = Recipe.model_json_schema()
+    schema["properties"]["steps"] |= {
+        "items": {
+            "oneOf": [
+                {
+                    "type": "object",
+                    "properties": {
+                        name: {"anyOf": [{"$ref": f"#/$defs/{kind.__name__}"}, {"type": "null"}]}
+                    },
+                    "required": [name],
+                    "additionalProperties": False,
+                }
+                for name, kind in kinds.items()
+            ]
+        }
+    }
+    draft = "https://json-schema.org/draft/2020-12/schema"
+    return {"$schema": draft, **schema, "$defs": definitions}
+
+
+def _welcome_numbers(field: dict[str, Any]) -> None:
+    """Editors read plain `0.5` as a number: text that has such an example may be one."""
+    for each in [field, *field.get("anyOf", [])]:
+        if each.get("type") == "string" and any(
+            text[:1].isdigit() for text in each.get("examples", [])
+        ):
+            each["type"] = ["number", "string"]
+
+
+def _steps(node: Node, catalogue: Catalogue) -> list[tuple[Step, Table]]:
+    if node in (Text(node.at, ""), Items(node.at, ())):
+        raise UsageError(
+            "RECIPE-EMPTY",
+            "the recipe has no steps",
+            at=node.at,
+            found="nothing below `steps`, expected at least one step",
+            do="add one, such as: - inspect:",
+        )
+    if not isinstance(node, Items):
+        raise _shape(node.at, "`steps` is not a list", "expected lines such as `- inspect:`")
+    return [_step(item, catalogue) for item in node.items]
+
+
+def _step(item: Node, catalogue: Catalogue) -> tuple[Step, Table]:
+    if isinstance(item, Text):
+        found = f"`{printable(item.text)}` without a colon, expected `- {printable(item.text)}:`"
+        raise _shape(item.at, "a step is a key with its fields below it", found)
+    if not isinstance(item, Table) or len(item.values) != 1:
+        count = len(item.values) if isinstance(item, Table) else "a list, not"
+        raise _shape(item.at, "a step has one name", f"{count} keys, expected exactly one")
+    [(name, node)] = item.values.items()
+    at = item.keys[name]
+    if name in COMMANDS_ONLY:
+        raise UsageError(
+            "RECIPE-UNKNOWN-KEY",
+            f"`{name}` is a command, and no step of a recipe",
+            at=at,
+            found=f"`{name}`, expected one of: {listing(_in_recipes(catalogue))}",
+            do=f"remove it, and run it on its own: compressor {name}",
+        )
+    if name not in catalogue:
+        raise unknown_key(name, _in_recipes(catalogue), at)
+    if isinstance(node, Text) and node.is_plain and node.text in ("", "~", "null"):
+        node = Table(at, {}, {})
+    if not isinstance(node, Table):
+        raise _shape(node.at, f"`{name}` needs its fields by name", "expected `name: value` pairs")
+    kind = catalogue[name]
+    return validated(kind, node, {"step": name}), node
+
+
+def _require_order(steps: list[tuple[Step, Table]], known: list[str]) -> None:
+    """A step names earlier steps only, and each so that one is meant."""
+    names = [step.step for step, _ in steps]
+    for position, (step, table) in enumerate(steps):
+        for field in model_fields(step):
+            node = table.values.get(field)
+            if not isinstance(node, Text) or node.text == "source":
+                continue
+            numbered = _NUMBERED.fullmatch(node.text)
+            if (numbered[2] if numbered else node.text) not in known:
+                continue
+            named = reference(node.text, names[:position])
+            if named is None:
+                earlier = [f"{number}-{name}" for number, name in enumerate(names[:position], 1)]
+                raise UsageError(
+                    "RECIPE-ORDER",
+                    f"`{step.step}` names a step that is not exactly one earlier step",
+                    at=node.at,
+                    found=f"`{printable(node.text)}`, expected `source`"
+                    + (f" or one of: {listing(earlier)}" if earlier else ""),
+                    do=f"move the step up, or write a folder as ./{printable(node.text)}",
+                )
+
+
+def _in_recipes(catalogue: Catalogue) -> list[str]:
+    return [name for name in catalogue if name not in COMMANDS_ONLY]
+
+
+def _shape(at: str, message: str, found: str) -> UsageError:
+    do = "write it as in: compressor recipe cp quickstart"
+    return UsageError("RECIPE-TYPE", message, at=at, found=found, do=do)

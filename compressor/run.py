@@ -1,0 +1,271 @@
+"""`compressor run`: the steps of a recipe, each in its own folder, and none of them done twice.
+
+A step reads what the last step that made a checkpoint left, at first the source. A rerun skips a
+step whose folder still holds what the same step made of the same inputs.
+"""
+
+from __future__ import annotations
+
+import json
+import logging
+import time
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import TypeAlias, final
+
+from compressor.checkpoint.digest import digest_of
+from compressor.checkpoint.manifest import tool
+from compressor.checkpoint.output import MANIFEST, check_target, writing
+from compressor.checkpoint.pipeline import Observer
+from compressor.checkpoint.source import HubId, locate, place
+from compressor.errors import CompressorError, printable
+from compressor.recipe import Catalogue, Recipe, load, model_fields, reference
+from compressor.report import Report, Row
+from compressor.run_record import (
+    RUN_FILE,
+    RunRecord,
+    StepRecord,
+    held,
+    identity,
+    new_record,
+    now,
+    read_record,
+    write_record,
+    write_whole,
+)
+from compressor.step import RunOptions, Step, run
+from compressor.steps import STEPS
+
+log = logging.getLogger("compressor")
+
+OnReport: TypeAlias = Callable[[str, Report], None]
+
+
+@final
+@dataclass(frozen=True)
+class Outcome:
+    """What a run came to. `exit_code` is 1 where the answer of a check was no."""
+
+    exit_code: int
+    reports: Sequence[Report]
+    folder: Path
+    checkpoint: Path | None
+    """What the last step that made a checkpoint left."""
+
+
+def run_recipe(
+    name: str,
+    overrides: Sequence[str],
+    options: RunOptions,
+    *,
+    on_report: OnReport = lambda name, report: None,
+    observe: Observer = lambda progress: None,
+    catalogue: Catalogue = STEPS,
+) -> Outcome:
+    """Run a recipe file, or a shipped recipe, into `RUN`; an error of a step ends the run.
+
+    `on_report` is told each step's folder name and report, also of a step that was skipped.
+    `options.overwrite` does every step again.
+    """
+    recipe = load(name, overrides, catalogue)
+    folder = options.output or Path(f"{Path(name).stem}-run")
+    if options.dry_run:
+        report = plan(recipe, folder)
+        on_report("plan", report)
+        return Outcome(0, [report], folder, None)
+    source = _source(recipe, options)
+    source_folder = locate(source, offline=options.offline).folder
+    _require_own(folder, source_folder, recipe, options)
+    with held(folder):
+        started = new_record(name, recipe.source, list(overrides))
+        work = _Run(recipe, folder, options, source, source_folder, started)
+        for position in range(len(recipe.steps)):
+            on_report(*work.do(position, observe))
+        return work.finish()
+
+
+def plan(recipe: Recipe, folder: Path) -> Report:
+    """What a run of the recipe would do, as a report."""
+    rows: list[Row] = [
+        {
+            "step": name,
+            "fields": {key: value for key, value in step.as_dict().items() if key != "step"},
+            "folder": str(folder / name),
+        }
+        for name, step in recipe.named_steps()
+    ]
+    return Report(
+        step={"step": "run"},
+        source={"name": recipe.source},
+        summary={"steps": len(rows), "folder": str(folder)},
+        tables={"plan": rows},
+        notes=["nothing was read or written"],
+    )
+
+
+@final
+class _Run:
+    """A run at work: what was recorded before, what is recorded now, and the model at hand."""
+
+    def __init__(
+        self,
+        recipe: Recipe,
+        folder: Path,
+        options: RunOptions,
+        source: str,
+        source_folder: Path,
+        record: RunRecord,
+    ) -> None:
+        self._steps = list(recipe.named_steps())
+        self._folder = folder
+        before = read_record(folder)
+        self._before = {step.name: step for step in before.steps} if before else {}
+        self._options = options.model_copy(
+            # The run folder is ours, the source names its revision, and no step is uploaded.
+            update={"overwrite": True, "revision": None, "push_to_hub": None}
+        )
+        self._starts_over = options.overwrite
+        self._record = record
+        self._source = source
+        self._identities = {source: identity(source_folder)}
+        self._after: list[str] = []
+        self._reports: list[Report] = []
+
+    def do(self, position: int, observe: Observer) -> tuple[str, Report]:
+        """The step at this position: run, or skipped because its folder holds its result."""
+        name, step = self._steps[position]
+        model = self._after[-1] if self._after else self._source
+        named = {field: self._model(text, position) for field, text in _models(step).items()}
+        inputs = [self._identity(each) for each in (model, *named.values())]
+        key = digest_of([tool(), step.as_dict(), inputs])
+        before = self._before.get(name)
+        report = None if self._starts_over else _unchanged(before, key, self._folder)
+        if before is not None and report is not None:
+            log.info("%s: unchanged, skipped", name)
+            self._note(before.model_copy(update={"skipped": True}))
+        else:
+            log.info("%s", name)
+            entry = StepRecord(name=name, step=step.as_dict(), path=name, key=key)
+            report = self._run(entry, step, step.model_copy(update=named), model, observe)
+        self._after.append(model if report.output is None else str(report.output))
+        self._reports.append(report)
+        return name, report
+
+    def finish(self) -> Outcome:
+        """Close the record; the exit code is 1 where any check's answer was no."""
+        exit_code = max(report.exit_code for report in self._reports)
+        self._close(exit_code)
+        made = [report.output for report in self._reports if report.output is not None]
+        return Outcome(exit_code, self._reports, self._folder, made[-1] if made else None)
+
+    def _run(
+        self, entry: StepRecord, step: Step, resolved: Step, model: str, observe: Observer
+    ) -> Report:
+        self._note(entry)
+        path = self._folder / entry.path
+        started = time.perf_counter()
+        try:
+            options = self._options.model_copy(update={"output": path})
+            # A report says which step was named; where that lies on this machine is not its matter.
+            report = replace(run(resolved, model, options, observe), step=step.as_dict())
+            if report.output is None:
+                with writing(path):
+                    path.mkdir(exist_ok=True)
+                write_whole(path / "report.json", report.to_json().encode())
+        except CompressorError as error:
+            state = "is unchanged" if path.exists() else "was not created"
+            error.output = f"output {printable(path, 300)} {state}"
+            self._note(
+                entry.model_copy(
+                    update={
+                        "status": "error",
+                        "exit_code": error.exit_code,
+                        "seconds": round(time.perf_counter() - started, 3),
+                        "error": error.as_json(),
+                    }
+                )
+            )
+            self._close(error.exit_code)
+            raise
+        self._note(
+            entry.model_copy(
+                update={
+                    "status": report.status,
+                    "exit_code": report.exit_code,
+                    "seconds": round(time.perf_counter() - started, 3),
+                    "is_checkpoint": report.output is not None,
+                    "result": identity(path),
+                }
+            )
+        )
+        return report
+
+    def _note(self, entry: StepRecord) -> None:
+        """Put the step into `run.json`, in the place of an earlier note on it."""
+        done = [step for step in self._record.steps if step.name != entry.name]
+        self._record = self._record.model_copy(update={"steps": [*done, entry]})
+        self._write()
+
+    def _close(self, exit_code: int) -> None:
+        update = {"finished": now(), "exit_code": exit_code}
+        self._record = self._record.model_copy(update=update)
+        self._write()
+
+    def _write(self) -> None:
+        write_record(self._record, self._folder)
+
+    def _model(self, text: str, position: int) -> str:
+        """The model that a field means: the source, the result of an earlier step, or any other."""
+        if text == "source":
+            return self._source
+        number = reference(text, [step.step for _, step in self._steps[:position]])
+        return text if number is None else self._after[number]
+
+    def _identity(self, model: str) -> str:
+        if model not in self._identities:
+            found = locate(model, offline=self._options.offline)
+            self._identities[model] = identity(found.folder)
+        return self._identities[model]
+
+
+def _models(step: Step) -> Mapping[str, str]:
+    """The fields that name a model, where they are given."""
+    values = {field: getattr(step, field) for field in model_fields(step)}
+    return {field: value for field, value in values.items() if value is not None}
+
+
+def _unchanged(before: StepRecord | None, key: str, folder: Path) -> Report | None:
+    """The report of a step that is done: same key, and the folder is as the step left it."""
+    if before is None or before.key != key or before.status not in ("ok", "failed"):
+        return None
+    path = folder / before.path
+    if not path.is_dir() or identity(path) != before.result:
+        return None
+    data = json.loads((path / "report.json").read_bytes())
+    return Report(
+        step=data["step"],
+        source=data["source"],
+        summary=data["summary"],
+        tables=data["tables"],
+        notes=tuple(data["notes"]),
+        status=data["status"],
+        output=path if before.is_checkpoint else None,
+    )
+
+
+def _source(recipe: Recipe, options: RunOptions) -> str:
+    """The source as text that names its revision, so that every step means the same one."""
+    found = place(recipe.source, options.revision)
+    if options.revision is not None and isinstance(found, HubId):
+        return f"hub:{found.id}@{found.revision}"
+    return recipe.source
+
+
+def _require_own(folder: Path, source: Path, recipe: Recipe, options: RunOptions) -> None:
+    """Refuse a folder that no run left, and one that overlaps the source or a hub cache."""
+    if read_record(folder) is None:
+        is_checkpoint = (folder / MANIFEST).exists()
+        check_target(folder, source, overwrite=options.overwrite and not is_checkpoint)
+    for name, _ in recipe.named_steps():
+        check_target(folder / name / RUN_FILE, source, overwrite=False)

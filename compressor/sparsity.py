@@ -1,0 +1,96 @@
+"""How sparse, as one value: a fraction of zeros, N:M, or N:M shared by a block of rows."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+from fractions import Fraction
+from typing import TypeAlias, final
+
+MAX_GROUP = 64
+
+
+@final
+@dataclass(frozen=True)
+class Unstructured:
+    """A fraction of zeros. `zeros(count)` is exact: the fraction is kept as it was written."""
+
+    fraction: Fraction
+
+    def __post_init__(self) -> None:
+        if not 0 <= self.fraction < 1:
+            raise ValueError(f"a fraction of zeros lies in [0, 1), found `{self}`")
+
+    def zeros(self, count: int) -> int:
+        """How many of `count` weights become zero: rounded half to even."""
+        return round(self.fraction * count)
+
+    def __str__(self) -> str:
+        return f"{float(self.fraction):.12g}"
+
+
+@final
+@dataclass(frozen=True)
+class NM:
+    """`n` weights kept of every `m` consecutive inputs."""
+
+    n: int
+    m: int
+
+    def __post_init__(self) -> None:
+        if not 1 <= self.n < self.m <= MAX_GROUP:
+            raise ValueError(f"N:M needs 1 ≤ N < M ≤ {MAX_GROUP}, found `{self}`")
+
+    @property
+    def fraction(self) -> Fraction:
+        """The share of zeros that the pattern asks for."""
+        return Fraction(self.m - self.n, self.m)
+
+    def __str__(self) -> str:
+        return f"{self.n}:{self.m}"
+
+
+@final
+@dataclass(frozen=True)
+class VectorNM:
+    """`n` columns kept of every `m`, the same for each block of `rows` consecutive outputs."""
+
+    n: int
+    m: int
+    rows: int
+
+    def __post_init__(self) -> None:
+        if not 1 <= self.n < self.m <= MAX_GROUP:
+            raise ValueError(f"N:M needs 1 ≤ N < M ≤ {MAX_GROUP}, found `{self}`")
+        if not 1 <= self.rows <= 4096:
+            raise ValueError(f"a block has 1 to 4096 rows, found `{self}`")
+
+    @property
+    def fraction(self) -> Fraction:
+        """The share of zeros that the pattern asks for."""
+        return Fraction(self.m - self.n, self.m)
+
+    def __str__(self) -> str:
+        return f"vector:{self.n}:{self.m}:{self.rows}"
+
+
+Sparsity: TypeAlias = Unstructured | NM | VectorNM
+
+_FRACTION = re.compile(r"\d{0,20}\.?\d{1,20}(?:[eE][+-]?\d{1,3})?|\d{1,20}\.")
+_NM = re.compile(r"(\d{1,3}):(\d{1,3})")
+_VECTOR = re.compile(r"vector:(\d{1,3}):(\d{1,3}):(\d{1,5})")
+
+
+def parse(text: str) -> Sparsity:
+    """`0.5`, `2:4` or `vector:2:4:64` as a value; `ValueError` says what was expected."""
+    text = text.strip()
+    if match := _NM.fullmatch(text):
+        return NM(*map(int, match.groups()))
+    if match := _VECTOR.fullmatch(text):
+        return VectorNM(*map(int, match.groups()))
+    if _FRACTION.fullmatch(text):
+        return Unstructured(Fraction(text))
+    raise ValueError(
+        "expected a fraction such as `0.5`, N:M such as `2:4`, or `vector:2:4:64`, "
+        f"found `{text[:40]}`"
+    )

@@ -1,0 +1,175 @@
+"""A step is data: its fields are the CLI options, the recipe keys and the Python arguments.
+
+Asked for a model, a step returns a *job*, and the job's kind names its engine: a `TensorJob` streams
+a checkpoint into a new one, a `Check` reads and reports. `run` hands the one to the other.
+"""
+
+from __future__ import annotations
+
+import logging
+import re
+from abc import abstractmethod
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Annotated, Any, ClassVar, TypeAlias, TypeVar, final
+
+from pydantic import (
+    BaseModel,
+    BeforeValidator,
+    ConfigDict,
+    Field,
+    InstanceOf,
+    PlainSerializer,
+    ValidationError,
+    WithJsonSchema,
+)
+
+from compressor.checkpoint.hub import push
+from compressor.checkpoint.limits import Limits
+from compressor.checkpoint.reader import Checkpoint, open_checkpoint
+from compressor.checkpoint.source import Source, locate
+from compressor.checkpoint.pipeline import Observer
+from compressor.checkpoint.stream import TensorJob, rewrite
+from compressor.errors import UsageError, printable
+from compressor.report import Report
+from compressor.sparsity import NM, Unstructured, VectorNM, parse
+
+
+log = logging.getLogger("compressor")
+
+
+def _parse_sparsity(value: object) -> object:
+    return parse(value) if isinstance(value, str) else value
+
+
+SparsityField = Annotated[
+    InstanceOf[Unstructured] | InstanceOf[NM] | InstanceOf[VectorNM],
+    BeforeValidator(_parse_sparsity),
+    PlainSerializer(str, return_type=str),
+    WithJsonSchema({"type": "string", "examples": ["0.5", "2:4", "8:16", "vector:2:4:64"]}),
+]
+
+
+_UNITS = {"": 1, "B": 1, "KB": 10**3, "MB": 10**6, "GB": 10**9, "TB": 10**12}
+
+
+def _parse_size(value: object) -> object:
+    if not isinstance(value, str):
+        return value
+    match = re.fullmatch(r"(\d{1,12}(?:\.\d{1,6})?) ?([KMGT]?B)?", value.strip(), re.IGNORECASE)
+    if match is None:
+        raise ValueError(f"expected a size such as `5GB` or `500MB`, found `{value[:40]}`")
+    return int(float(match[1]) * _UNITS[(match[2] or "").upper()])
+
+
+ShardSize = Annotated[
+    int | None,
+    BeforeValidator(_parse_size),
+    Field(ge=1 << 20),
+    WithJsonSchema({"type": "string", "examples": ["5GB", "500MB"]}),
+]
+"""A size in bytes, written `5GB` or `500MB` (powers of ten), at least 1 MiB."""
+
+
+class RunOptions(BaseModel):
+    """How to run, never what to compute: none of these changes a byte of an output's weights."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    output: Path | None = Field(None, description="Folder to create; by default named after what was done.")
+    overwrite: bool = Field(False, description="Replace the output folder, in one atomic exchange.")
+    resume: bool = Field(False, description="Go on where an interrupted run of the same step stopped.")
+    workers: int = Field(2, ge=1, le=64, description="Threads that read and compute.")
+    revision: str | None = Field(None, description="Branch, tag or commit of a hub model.")
+    offline: bool = Field(False, description="Open no connection; use what the hub cache holds.")
+    allow_pickle: bool = Field(False, description="Convert .bin/.pt weights, unpickled in a restricted child process.")
+    dry_run: bool = Field(False, description="Say what would be done, and write nothing.")
+    push_to_hub: str | None = Field(None, description="Upload the finished output as this hub repository.")
+    private: bool = Field(False, description="Create that repository as a private one.")
+    limits: InstanceOf[Limits] = Limits()
+
+
+@final
+@dataclass(frozen=True)
+class Check:
+    """A job that only looks: it returns its report and writes nothing."""
+
+    look: Callable[[], Report]
+
+
+Job: TypeAlias = TensorJob | Check
+
+
+class Step(BaseModel):
+    """One thing to do to a checkpoint. A step is final, frozen, and listed in `compressor.steps`."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
+
+    argument: ClassVar[str | None] = "MODEL"
+    """What the command line calls the checkpoint that the step reads; None where it reads none."""
+
+    makes_checkpoint: ClassVar[bool] = False
+    """Whether the job is one that writes a folder: then the output options have a meaning."""
+
+    step: str
+
+    def as_dict(self) -> dict[str, Any]:
+        """The step as it stands in a recipe, a manifest and a report: defaults are left out."""
+        return {"step": self.step, **self.model_dump(mode="json", exclude_defaults=True)}
+
+    @abstractmethod
+    def job(self, model: str, options: RunOptions) -> Job:
+        """The work that this step is, on this model. Reads headers and writes nothing."""
+
+
+def opened(model: str, options: RunOptions) -> tuple[Source, Checkpoint]:
+    """A model as the user named it, found and its headers read."""
+    source = locate(model, revision=options.revision, offline=options.offline)
+    return source, open_checkpoint(source.folder, options.limits, options.allow_pickle)
+
+
+def run(
+    step: Step,
+    model: str,
+    options: RunOptions,
+    observe: Observer = lambda progress: None,
+) -> Report:
+    """Do the step: its job goes to the engine of its kind, which tells `observe` how far it is."""
+    job = step.job(model, options)
+    if isinstance(job, Check):
+        return job.look()
+    report = rewrite(
+        job,
+        options.output or Path.cwd() / job.default_name,
+        overwrite=options.overwrite,
+        resume=options.resume,
+        workers=options.workers,
+        dry_run=options.dry_run,
+        observe=observe,
+    )
+    if options.push_to_hub is not None and report.output is not None:
+        log.info("pushed to %s", push(report.output, options.push_to_hub, options.private))
+    return report
+
+
+Parsed = TypeVar("Parsed", bound=BaseModel)
+
+
+def parsed(kind: type[Parsed], fields: Mapping[str, object], flag: Callable[[str], str] = str) -> Parsed:
+    """A step or options from what a caller gave; `flag` is how the caller spells a field."""
+    try:
+        return kind.model_validate(dict(fields))
+    except ValidationError as error:
+        first = error.errors(include_url=False)[0]
+        name = str(first["loc"][0]) if first["loc"] else ""
+        reason = str(first["msg"]).removeprefix("Value error, ")
+        raise UsageError(
+            "RANGE" if first["type"].startswith(("greater", "less", "finite")) else "USAGE",
+            f"{flag(name)} has a value that cannot be used"
+            if name in kind.model_fields
+            else f"{flag(name)} is not an option here",
+            at=flag(name),
+            found=f"{printable(reason)}, from `{printable(first.get('input'))}`",
+            do="see the options with --help",
+        ) from None

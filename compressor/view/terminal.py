@@ -1,0 +1,176 @@
+"""Reports on a terminal: results on stdout, notes and bars on stderr, readable without colour."""
+
+from __future__ import annotations
+
+import json
+import logging
+import sys
+import time
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, final
+
+from rich.box import ASCII2, SIMPLE_HEAD
+from rich.console import Console
+from rich.markup import escape
+from rich.progress import BarColumn, DownloadColumn, TextColumn, TimeRemainingColumn
+from rich.progress import Progress as RichProgress
+from rich.table import Table
+
+from compressor.checkpoint.pipeline import Observer, Progress
+from compressor.errors import printable
+from compressor.report import Report, Row
+from compressor.view import words
+
+PLAIN_WIDTH = 120
+"""Columns where the output is not a terminal; `COLUMNS` wins."""
+
+QUIET_SECONDS = 30.0
+"""Without a terminal, a long run says where it is this often."""
+
+
+@final
+@dataclass(frozen=True)
+class Terminal:
+    """Where a command's results and messages go."""
+
+    json: bool = False
+    quiet: bool = False
+    debug: bool = False
+
+    @contextmanager
+    def progress(self) -> Iterator[Observer]:
+        """An observer of progress: a bar on a terminal, else a line now and then, on stderr."""
+        self._log_to_stderr()
+        if self.quiet:
+            yield lambda progress: None
+        elif sys.stderr.isatty():
+            columns = (
+                TextColumn("{task.description}"),
+                BarColumn(),
+                DownloadColumn(),
+                TimeRemainingColumn(),
+            )
+            with RichProgress(*columns, console=Console(stderr=True), transient=True) as bar:
+                task = bar.add_task("", total=None, visible=False)
+
+                def observe(progress: Progress) -> None:
+                    name = escape(printable(progress.tensor, 48))
+                    bar.update(
+                        task,
+                        completed=progress.done,
+                        total=progress.total,
+                        description=name,
+                        visible=True,
+                    )
+
+                yield observe
+        else:
+            yield _Now_and_then(time.monotonic()).observe
+
+    def show(self, report: Report) -> None:
+        """A report on stdout; where a checkpoint was made, its path is the last line."""
+        if self.json:
+            self._json(report)
+            return
+        self._notes(report)
+        console = _console()
+        for part in words.describe(report):
+            console.print(part if isinstance(part, str) else self._table(part))
+        if report.output is not None:
+            print(report.output)
+
+    def show_step(self, name: str, report: Report) -> None:
+        """A step of a recipe: what `show` shows, under a heading."""
+        if not self.json:
+            _console().print(f"[bold]{escape(name)}[/bold]")
+            self.show(report)
+
+    def show_run(self, reports: Sequence[Report], folder: Path, result: Path | None) -> None:
+        """The end of a recipe: one table of its steps, then the path of the result."""
+        if self.json:
+            steps = [_with_output(report) for report in reports]
+            document = {
+                "folder": str(folder),
+                "result": None if result is None else str(result),
+                "steps": steps,
+            }
+            print(json.dumps(document, allow_nan=False))
+            return
+        console = _console()
+        console.print(self._table(words.overview(reports)))
+        print(result or folder)
+
+    def rows(self, rows: Sequence[Row]) -> None:
+        """A plain list of rows."""
+        if self.json:
+            print(json.dumps(list(rows), allow_nan=False))
+        else:
+            _console().print(self._table(words.Part("", tuple(rows[0]) if rows else (), rows)))
+
+    def _json(self, report: Report) -> None:
+        print(json.dumps(_with_output(report), allow_nan=False, ensure_ascii=True))
+
+    def _notes(self, report: Report) -> None:
+        if not self.quiet:
+            for note in report.notes:
+                print(f"note: {printable(note, 400)}", file=sys.stderr)
+
+    def _table(self, part: words.Part) -> Table:
+        box = SIMPLE_HEAD if _speaks_unicode() else ASCII2
+        table = Table(title=part.title or None, title_justify="left", box=box, pad_edge=False)
+        for column in part.columns:
+            is_number = part.rows and all(
+                isinstance(row.get(column), int | float | None) for row in part.rows
+            )
+            table.add_column(column.replace("_", " "), justify="right" if is_number else "left")
+        for row in part.rows:
+            table.add_row(*(escape(words.text(column, row.get(column))) for column in part.columns))
+        return table
+
+    def _log_to_stderr(self) -> None:
+        logger = logging.getLogger("compressor")
+        logger.setLevel(logging.WARNING if self.quiet else logging.INFO)
+        if not logger.handlers:
+            handler = logging.StreamHandler()
+            handler.setFormatter(logging.Formatter("%(message)s"))
+            logger.addHandler(handler)
+            logger.propagate = False
+
+
+@final
+class _Now_and_then:
+    """A line on stderr when enough time has passed since the last one."""
+
+    def __init__(self, started: float) -> None:
+        self._started = self._last = started
+
+    def observe(self, progress: Progress) -> None:
+        now = time.monotonic()
+        if now - self._last < QUIET_SECONDS:
+            return
+        self._last = now
+        speed = progress.done / (now - self._started)
+        left = (progress.total - progress.done) / speed if speed else 0.0
+        print(
+            f"{printable(progress.tensor)}: {words.amount(progress.done)} of "
+            f"{words.amount(progress.total)}, {words.amount(speed)}/s, {left:.0f} s left",
+            file=sys.stderr,
+            flush=True,
+        )
+
+
+def _with_output(report: Report) -> dict[str, Any]:
+    output = None if report.output is None else str(report.output)
+    return {**report.as_dict(), "output": output}
+
+
+def _console() -> Console:
+    width = None if sys.stdout.isatty() else PLAIN_WIDTH
+    return Console(width=width, highlight=False, emoji=False)
+
+
+def _speaks_unicode() -> bool:
+    return (sys.stdout.encoding or "").lower().replace("-", "") in {"utf8", "utf16", "utf32"}

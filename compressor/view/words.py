@@ -1,0 +1,228 @@
+"""What a newcomer reads in a report: a sentence first, then short tables, numbers with their unit."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from typing import Any, Final, TypeAlias, final
+
+from rich.markup import escape
+
+from compressor.errors import printable
+from compressor.report import Report, Row
+
+SHOWN: Final = 20
+"""Rows of a long table; the rest is counted, and stands in the JSON."""
+
+BYTES: Final = frozenset({"bytes", "memory", "disk_free", "size"})
+SHARES: Final = frozenset(
+    {
+        "coverage",
+        "coverage_of_bytes",
+        "sparsity",
+        "sparsity_of_all_matrices",
+        "share_of_parameters",
+        "changed_share",
+    }
+)
+
+
+@final
+@dataclass(frozen=True)
+class Part:
+    """A table: its title, which columns of its rows are shown, and the rows."""
+
+    title: str
+    columns: tuple[str, ...]
+    rows: Sequence[Row]
+
+
+Described: TypeAlias = Iterator[str | Part]
+
+
+def describe(report: Report) -> Described:
+    """A report as sentences (rich markup) and tables, the answer first."""
+    yield from DESCRIBERS.get(report.name, _facts)(report)
+
+
+def overview(reports: Sequence[Report]) -> Part:
+    """One line for each step of a recipe."""
+    rows = [
+        {
+            "step": report.name,
+            "result": "ok" if report.status == "ok" else "NO",
+            "what": HEADLINES.get(report.name, lambda report: "")(report),
+        }
+        for report in reports
+    ]
+    return Part("", ("step", "result", "what"), rows)
+
+
+def amount(count: float) -> str:
+    """`1.2 GB`, in powers of ten."""
+    for unit in ("B", "kB", "MB", "GB"):
+        if abs(count) < 1000:
+            return f"{count:.0f} {unit}" if unit == "B" else f"{count:.1f} {unit}"
+        count /= 1000
+    return f"{count:.1f} TB"
+
+
+def percent(share: Any) -> str:
+    """`49.98 %`."""
+    return "–" if share is None else f"{100 * float(share):.2f} %"
+
+
+def text(column: str, value: Any) -> str:
+    """A cell as text: bytes and shares with their unit, thousands apart, nothing as a dash."""
+    if value is None:
+        return "–"
+    if column in BYTES and isinstance(value, int | float):
+        return amount(value)
+    if column in SHARES and isinstance(value, int | float):
+        return percent(value)
+    if isinstance(value, bool):
+        return "yes" if value else "no"
+    if isinstance(value, int):
+        return f"{value:,}"
+    if isinstance(value, float):
+        return f"{value:.4g}"
+    if isinstance(value, list):
+        return "×".join(map(str, value))
+    return printable(value)
+
+
+def _headline_prune(report: Report) -> str:
+    facts = report.summary
+    kind = f"{facts['pattern']}, {facts['method']}, scope {facts['scope']}"
+    if "zeros" not in facts:
+        return (
+            f"would zero {facts['zeros_requested']:,} of {facts['weights_pruned_over']:,} "
+            f"prunable weights ({kind})"
+        )
+    return (
+        f"{facts['zeros']:,} zeros in {facts['weights_pruned_over']:,} prunable weights, "
+        f"{percent(facts['sparsity'])} ({kind})"
+    )
+
+
+def _prune(report: Report) -> Described:
+    facts = report.summary
+    yield f"[bold]{escape(printable(report.source['name']))}[/bold]: {_headline_prune(report)}"
+    yield (
+        f"touched {percent(facts['coverage'])} of {facts['parameters']:,} parameters, "
+        f"{facts['tensors_pruned']:,} of "
+        f"{int(str(facts['tensors_pruned'])) + int(str(facts['tensors_kept_dense'])):,} tensors"
+        + (
+            f"; sparsity over all matrices {percent(facts['sparsity_of_all_matrices'])}"
+            if "sparsity_of_all_matrices" in facts
+            else ""
+        )
+    )
+    dense: dict[tuple[str, str], dict[str, Any]] = {}
+    for row in report.tables["tensors"]:
+        if row["reason"]:
+            group = dense.setdefault(
+                (str(row["role"]), str(row["reason"])),
+                {"role": row["role"], "tensors": 0, "weights": 0, "because": row["reason"]},
+            )
+            group["tensors"] += 1
+            group["weights"] += row["weights"]
+    rows = sorted(dense.values(), key=lambda row: -row["weights"])
+    if rows:
+        yield Part("kept dense", ("role", "tensors", "weights", "because"), rows[:SHOWN])
+    if "zeros" in facts:
+        yield "The zeros are exact and stored as dense weights: same size and speed, loads anywhere."
+
+
+def _headline_inspect(report: Report) -> str:
+    facts = report.summary
+    return (
+        f"{facts['parameters']:,} parameters in {facts['tensors']:,} tensors, {facts['dtypes']}, "
+        f"{amount(float(str(facts['bytes'])))}; a prune would touch {percent(facts['coverage'])}"
+    )
+
+
+def _inspect(report: Report) -> Described:
+    facts = report.summary
+    name = escape(printable(report.source["name"]))
+    yield f"[bold]{name}[/bold] ({escape(printable(facts['model_type']))}): {_headline_inspect(report)}"
+    yield f"files {facts['files']} · ties: {escape(printable(facts['ties']))}" + (
+        f" · present sparsity {percent(facts['sparsity'])} · obeys N:M: {facts['patterns']}"
+        if "sparsity" in facts
+        else " · zeros not counted (--scan reads the weights)"
+    )
+    columns = ("role", "tensors", "weights", "bytes", "dtypes", "shapes")
+    families = report.tables["families"]
+    shown = (*columns, "sparsity") if any("sparsity" in row for row in families) else columns
+    rows = [{**row, "a prune": "stays dense: " + str(row["reason"]) if row["reason"] else "prunes"} for row in families]
+    yield Part("families of tensors", (*shown, "a prune"), rows)
+    if "tensors" in report.tables:
+        rows = [{**row, "a prune": row["reason"] or "prunes"} for row in report.tables["tensors"]]
+        extra = ("sparsity", "patterns") if any("patterns" in row for row in rows) else ()
+        yield Part("tensors", ("name", "role", "layout", "dtype", "shape", *extra, "a prune"), rows)
+    if "advice" in report.tables:
+        columns = ("option", "zeros", "share_of_parameters", "bytes", "does_not_fit", "speed")
+        yield Part("what each option would do", columns, report.tables["advice"])
+
+
+def _headline_verify(report: Report) -> str:
+    facts = report.summary
+    return ", ".join(f"{value:,} {key}" for key, value in facts.items() if isinstance(value, int))
+
+
+def _verify(report: Report) -> Described:
+    verdict = "verified" if report.status == "ok" else "NOT VERIFIED"
+    yield f"[bold]{escape(printable(report.source['name']))}[/bold]: {verdict} ({_headline_verify(report)})"
+    rows = report.tables["checks"]
+    yield Part("", ("level", "check", "status", "id", "at", "detail"), rows)
+
+
+def _headline_diff(report: Report) -> str:
+    facts = report.summary
+    return (
+        f"{facts['changed']:,} of {facts['tensors']:,} tensors changed, {facts['byte_equal']:,} "
+        f"byte-equal; {facts['zeros_gained']:,} zeros gained, {facts['zeros_lost']:,} lost; "
+        f"relative error {text('', facts['relative_error'])}"
+    )
+
+
+def _diff(report: Report) -> Described:
+    against = escape(printable(report.summary["against"]))
+    yield f"[bold]{escape(printable(report.source['name']))}[/bold] against {against}: {_headline_diff(report)}"
+    rows = report.tables["tensors"]
+    columns = ("name", "change", "changed_share", "zeros_gained", "zeros_lost", "relative_error")
+    if rows:
+        yield Part("", columns, rows[:SHOWN])
+    if len(rows) > SHOWN:
+        yield f"and {len(rows) - SHOWN} more tensors (--json shows all)"
+
+
+def _clean(report: Report) -> Described:
+    rows = report.tables["leftovers"]
+    if rows:
+        yield Part("", ("folder", "bytes", "action"), rows)
+    yield f"{report.summary['leftovers']} leftovers, {amount(float(str(report.summary['bytes'])))}"
+
+
+def _facts(report: Report) -> Described:
+    rows = [{"": key.replace("_", " "), " ": text(key, value)} for key, value in report.summary.items()]
+    yield Part("", ("", " "), rows)
+    for title, table in report.tables.items():
+        if table:
+            yield Part(title, tuple(table[0]), table)
+
+
+DESCRIBERS: Final[dict[str, Callable[[Report], Described]]] = {
+    "clean": _clean,
+    "diff": _diff,
+    "inspect": _inspect,
+    "prune": _prune,
+    "verify": _verify,
+}
+
+HEADLINES: Final[dict[str, Callable[[Report], str]]] = {
+    "diff": _headline_diff,
+    "inspect": _headline_inspect,
+    "prune": _headline_prune,
+    "verify": _headline_verify,
+}
