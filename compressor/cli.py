@@ -18,12 +18,12 @@ from typing import Annotated, Any, Literal, get_args, get_origin
 import typer
 from pydantic.fields import FieldInfo
 
-from compressor import shipped
+from compressor.recipe import shipped
 from compressor.checkpoint.limits import Limits
 from compressor.ending import ends
 from compressor.errors import UsageError, printable
-from compressor.recipe import json_schema, load
-from compressor.run import run_recipe
+from compressor.recipe.model import json_schema, load
+from compressor.recipe.run import run_recipe
 from compressor.step import RunOptions, Step, parsed, run
 from compressor.steps import STEPS
 from compressor.view.terminal import Terminal

@@ -10,7 +10,7 @@ import logging
 import re
 from abc import abstractmethod
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Annotated, Any, ClassVar, TypeAlias, TypeVar, final
 
@@ -31,6 +31,7 @@ from compressor.checkpoint.reader import Checkpoint, open_checkpoint
 from compressor.checkpoint.source import Source, locate
 from compressor.checkpoint.pipeline import Observer
 from compressor.checkpoint.stream import TensorJob, rewrite
+from compressor.checkpoint.unpickle import converted
 from compressor.errors import UsageError, printable
 from compressor.report import Report
 from compressor.sparsity import NM, Unstructured, VectorNM, parse
@@ -126,7 +127,11 @@ class Step(BaseModel):
 def opened(model: str, options: RunOptions) -> tuple[Source, Checkpoint]:
     """A model as the user named it, found and its headers read."""
     source = locate(model, revision=options.revision, offline=options.offline)
-    return source, open_checkpoint(source.folder, options.limits, options.allow_pickle)
+    folder = converted(source.folder) if options.allow_pickle else source.folder
+    if folder != source.folder:
+        note = "the weights were converted from pickled files, read with weights_only"
+        source = replace(source, notes=(*source.notes, note))
+    return source, open_checkpoint(folder, options.limits, options.allow_pickle)
 
 
 def run(

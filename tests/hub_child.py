@@ -10,6 +10,7 @@ import contextlib
 import importlib
 import json
 import os
+import resource
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -51,6 +52,10 @@ class Child:
         assert answer, self.close()
         self.answers.append(answer)
         return Outcome(**json.loads(answer))
+
+    def limit_file_size(self, size: int) -> None:
+        """Let the child's files grow to `size` bytes and no further, as on a full disk."""
+        resource.prlimit(self._process.pid, resource.RLIMIT_FSIZE, (size, size))
 
     def close(self) -> str:
         """End the child; gives what it wrote to stderr."""

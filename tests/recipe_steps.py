@@ -1,19 +1,21 @@
-"""Steps for tests of recipes: one that looks, one whose answer is no, one that breaks, one copy."""
+"""Steps for tests of recipes: one looks, one says no, one breaks, one copies; how to run them."""
 
 from __future__ import annotations
 
+import json
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
 import numpy as np
-from pydantic import BeforeValidator, Field, PlainSerializer, WithJsonSchema
+from pydantic import BeforeValidator, Field, PlainSerializer, WithJsonSchema, model_validator
 from safetensors.numpy import save_file
 
 from compressor.checkpoint.source import locate
 from compressor.checkpoint.stream import TensorJob
 from compressor.errors import InputError
 from compressor.report import Report
+from compressor.recipe.run import Outcome, run_recipe
 from compressor.step import Check, RunOptions, Step, opened
 
 DONE: list[str] = []
@@ -91,10 +93,17 @@ class Copy(Step):
 
 
 class Required(Step):
-    """A step with a field that has no default."""
+    """A step with a field that has no default, and two that must agree."""
 
     step: Literal["required"] = "required"
     sparsity: float
+    upper: float = 1.0
+
+    @model_validator(mode="after")
+    def _in_order(self) -> Required:
+        if self.sparsity > self.upper:
+            raise ValueError(f"expected sparsity <= upper, found {self.sparsity} > {self.upper}")
+        return self
 
     def job(self, model: str, options: RunOptions) -> Check:
         return Check(lambda: _report(self, model, None))
@@ -135,3 +144,23 @@ def tiny_checkpoint(folder: Path, seed: int = 0) -> Path:
     save_file({"layer.weight": weight}, folder / "model.safetensors", {"format": "pt"})
     (folder / "config.json").write_text('{"model_type": "tiny"}')
     return folder
+
+
+def written(*steps: str, source: str = "models/tiny") -> str:
+    """A recipe file in the working directory."""
+    lines = "".join(f"  - {step}\n" for step in steps)
+    Path("recipe.yaml").write_text(f"version: 1\nsource: {source}\nsteps:\n{lines}")
+    return "recipe.yaml"
+
+
+def done(recipe: str, *overrides: str, **options: Any) -> Outcome:
+    """Run it with the steps of this file; `DONE` is what this run did."""
+    DONE.clear()
+    return run_recipe(recipe, overrides, RunOptions(**options), catalogue=CATALOGUE)
+
+
+def record(folder: str = "recipe-run") -> dict[str, Any]:
+    """What stands in `run.json`."""
+    data = json.loads(Path(folder, "run.json").read_text())
+    assert isinstance(data, dict)
+    return data

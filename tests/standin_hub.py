@@ -113,9 +113,6 @@ class _Handler(BaseHTTPRequestHandler):
     def log_message(self, format: str, *args: object) -> None:
         """Nothing: the requests are counted instead."""
 
-    def do_HEAD(self) -> None:
-        self.do_GET()
-
     def do_GET(self) -> None:
         path = unquote(urlsplit(self.path).path)
         if match := re.fullmatch(r"/(.+?)/resolve/([^/]+)/(.+)", path):
@@ -126,6 +123,8 @@ class _Handler(BaseHTTPRequestHandler):
             self._info(match[1], match[2] or "main")
         else:
             self._answer(404, b"{}")
+
+    do_HEAD = do_GET
 
     def do_POST(self) -> None:
         body = self.rfile.read(int(self.headers.get("Content-Length", 0)))
@@ -187,15 +186,8 @@ class _Handler(BaseHTTPRequestHandler):
                 name = path.relative_to(repository.folder).as_posix()
                 digest = _digest(name, content)
                 large = {"oid": digest, "size": len(content), "pointerSize": 130}
-                entries.append(
-                    {
-                        "type": "file",
-                        "path": name,
-                        "size": len(content),
-                        "oid": digest[:40],
-                        **({"lfs": large} if _is_large(name) else {}),
-                    }
-                )
+                entry = {"type": "file", "path": name, "size": len(content), "oid": digest[:40]}
+                entries.append({**entry, **({"lfs": large} if _is_large(name) else {})})
         if repository.extra_name:
             extra = {"type": "file", "path": repository.extra_name, "size": 2, "oid": "0" * 40}
             entries.append(extra)
@@ -236,14 +228,9 @@ class _Handler(BaseHTTPRequestHandler):
         self._json({"url": f"{self.hub.endpoint}/{name}"})
 
     def _upload_modes(self, wanted: dict[str, Any]) -> None:
-        files = [
-            {
-                "path": file["path"],
-                "uploadMode": "lfs" if _is_large(file["path"]) else "regular",
-                "shouldIgnore": False,
-            }
-            for file in wanted["files"]
-        ]
+        paths = [file["path"] for file in wanted["files"]]
+        modes = {path: "lfs" if _is_large(path) else "regular" for path in paths}
+        files = [{"path": path, "uploadMode": modes[path], "shouldIgnore": False} for path in paths]
         self._json({"files": files})
 
     def _large_batch(self, wanted: dict[str, Any]) -> None:

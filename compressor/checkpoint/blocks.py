@@ -137,7 +137,7 @@ class Reader:
 
 def read_exactly(descriptor: int, buffer: npt.NDArray[np.uint8], extent: Extent) -> None:
     """Fill the buffer from the extent's place in the file; a short read names the shard."""
-    view = memoryview(buffer)
+    view = buffer.data
     done = 0
     while done < len(view):
         try:

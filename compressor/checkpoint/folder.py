@@ -13,7 +13,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Final, NoReturn, final
 
-from compressor.errors import CompressorError, InputError, RefusedError, printable
+from compressor.errors import InputError, RefusedError, printable
 
 DEPTH: Final = 2
 """How many levels of sub-folders are looked into."""
@@ -31,8 +31,10 @@ class Folder:
     """A folder as it was listed once, or `only` one of its files; names have `/` between parts."""
 
     def __init__(self, path: Path, only: str | None = None) -> None:
+        resolved = path.resolve()
         self.path = path
-        self._blobs = _blobs(path.resolve())
+        self.name = resolved.name or "/"
+        self._blobs = _blobs(resolved)
         self._sizes: dict[str, int] = {}
         self._others: list[str] = []
         self._names: dict[str, list[str]] = {}
@@ -74,6 +76,8 @@ class Folder:
             if not stat.S_ISREG(status.st_mode):
                 raise not_regular(name, status.st_mode)
             yield descriptor, status
+        except OSError as error:
+            raise unreadable(name, error) from error
         finally:
             os.close(descriptor)
 
@@ -85,8 +89,8 @@ class Folder:
     def _list(self, prefix: str, depth: int, only: str | None = None) -> None:
         try:
             entries = sorted(os.scandir(self.path / prefix), key=lambda entry: entry.name)
-        except PermissionError as error:
-            raise unreadable(prefix or self.path.name) from error
+        except OSError as error:
+            raise unreadable(prefix or self.name, error) from error
         if only is not None:
             entries = [entry for entry in entries if entry.name == only]
         self._names[prefix] = [entry.name for entry in entries if not _is_folder(entry)]
@@ -130,7 +134,7 @@ class Folder:
 
     def _refuse(self, name: str, error: OSError) -> NoReturn:
         if error.errno in (errno.EACCES, errno.EPERM):
-            raise unreadable(name) from error
+            raise unreadable(name, error) from error
         if error.errno == errno.ENXIO:
             raise not_regular(name, stat.S_IFSOCK) from error
         path = self.path / name
@@ -186,13 +190,13 @@ def not_regular(name: str, mode: int) -> RefusedError:
     )
 
 
-def unreadable(name: str) -> CompressorError:
-    """The error for a file or folder that this user may not read."""
+def unreadable(name: str, error: OSError) -> InputError:
+    """The error for a file or folder that this user may not read, or that the disk cannot give."""
     return InputError(
         "CKPT-PERMISSION",
-        "a file of the checkpoint may not be read by this user",
+        "a file of the checkpoint cannot be read by this user",
         at=name,
-        found="permission denied, expected a readable file",
+        found=f"{error.strerror}, expected a readable file",
         do="give this user read permission on it",
     )
 

@@ -110,7 +110,9 @@ def header_length(head: bytes, file_size: int, name: str, limits: Limits) -> int
     most = min(file_size - PREFIX_BYTES, FORMAT_HEADER_BYTES)
     if not 0 < length <= most:
         found = f"a header of {length} bytes in a file of {file_size}, expected 1 to {most}"
-        _refuse_framing(head, name, "the header's length is impossible", found)
+        if (other := not_safetensors(head, name)) is not None:
+            raise other
+        _fail("CKPT-HEADER", "the header's length is impossible", name, found, _FETCH)
     if length > limits.header:
         _exceed("LIMIT-HEADER", "a header is too long", name, f"{length} bytes", limits.header)
     return PREFIX_BYTES + length
@@ -125,7 +127,7 @@ def parse_header(raw: bytes, file_size: int, name: str, limits: Limits) -> Heade
     text = raw[PREFIX_BYTES:length]
     if text[:1] != b"{":
         found = f"byte {text[:1]!r}, expected `{{`"
-        _refuse_framing(raw[:HEAD_BYTES], name, "the header does not start with a brace", found)
+        _fail("CKPT-HEADER", "the header does not start with a brace", name, found, _REPAIR)
     entries = _parse_text(text, name, limits)
     metadata = _metadata(entries.pop("__metadata__", {}), name)
     if len(entries) > limits.tensors:
@@ -207,36 +209,33 @@ def _is_encodable(text: str) -> bool:
 
 
 def _tensor(key: str, entry: Any, data: int, name: str, limits: Limits) -> TensorInfo:
+    def fail(id: str, message: str, found: str) -> NoReturn:
+        _fail(id, message, f"{name}: {printable(key)}", found, _REPAIR)
+
     check_name(key, name, limits)
-    at = f"{name}: {printable(key)}"
     if not isinstance(entry, dict) or entry.keys() != _FIELDS:
         found = f"`{printable(entry)}`, expected dtype, shape and data_offsets"
-        _fail(
-            "CKPT-HEADER", "a tensor's entry has other fields than the format", at, found, _REPAIR
-        )
+        fail("CKPT-HEADER", "a tensor's entry has other fields than the format", found)
     dtype, shape, offsets = entry["dtype"], entry["shape"], entry["data_offsets"]
     if not isinstance(dtype, str) or dtype not in DTYPE_BITS:
         found = f"`{printable(dtype)}`, expected one of {', '.join(DTYPE_BITS)}"
-        _fail("CKPT-DTYPE", "a tensor has an unknown dtype", at, found, _REPAIR)
+        fail("CKPT-DTYPE", "a tensor has an unknown dtype", found)
     if not _are_counts(offsets) or len(offsets) != 2 or not offsets[0] <= offsets[1] < _MAX_BITS:
         found = f"`{printable(offsets)}`, expected a start and a later end, in bytes"
-        _fail("CKPT-OFFSET", "a tensor's place in the file is not a range", at, found, _REPAIR)
+        fail("CKPT-OFFSET", "a tensor's place in the file is not a range", found)
     if not _are_counts(shape):
         found = f"`{printable(shape)}`, expected whole numbers"
-        _fail("CKPT-SHAPE", "a tensor's shape is not a list of sizes", at, found, _REPAIR)
-    if len(shape) > limits.rank:
-        found = f"{len(shape)} dimensions"
-        _exceed("LIMIT-RANK", "a tensor has too many dimensions", at, found, limits.rank)
+        fail("CKPT-SHAPE", "a tensor's shape is not a list of sizes", found)
     bits = math.prod(size for size in shape if size) * DTYPE_BITS[dtype]
     if bits >= _MAX_BITS:
         found = f"shape {printable(shape)} of {dtype}, expected less than 2^63 bits"
         if 0 in shape:
-            _fail("CKPT-SHAPE", "an empty tensor has an impossible size", at, found, _REPAIR)
-        _fail("CKPT-OVERFLOW", "a tensor's size overflows", at, found, _REPAIR)
+            fail("CKPT-SHAPE", "an empty tensor has an impossible size", found)
+        fail("CKPT-OVERFLOW", "a tensor's size overflows", found)
     start, stop = offsets
     if (0 if 0 in shape else bits) != (stop - start) * 8:
         found = f"shape {printable(shape)} of {dtype} over {stop - start} bytes"
-        _fail("CKPT-SHAPE", "a tensor's shape and its bytes disagree", at, found, _REPAIR)
+        fail("CKPT-SHAPE", "a tensor's shape and its bytes disagree", found)
     return TensorInfo(key, dtype, tuple(shape), data + start, data + stop)
 
 
@@ -263,13 +262,6 @@ def _require_contiguous(tensors: list[TensorInfo], data: int, size: int, name: s
     if size > end:
         found = f"{size} bytes, the header accounts for {end}"
         _fail("CKPT-TRAILING", "a weight file is longer than its header says", name, found, _FETCH)
-
-
-def _refuse_framing(head: bytes, name: str, message: str, found: str) -> NoReturn:
-    error = not_safetensors(head, name)
-    if error is not None:
-        raise error
-    _fail("CKPT-HEADER", message, name, found, _FETCH)
 
 
 def _fail(id: str, message: str, at: str, found: str, do: str) -> NoReturn:

@@ -122,23 +122,23 @@ def _broken(doing: str, where: str, what: str) -> NetworkError:
 
 def _disk(error: OSError, doing: str, where: str) -> CompressorError:
     """An error of the local file system; without a number it is the hub library's own complaint."""
-    if error.errno == errno.ENOSPC:
+    if error.errno is None or isinstance(error, ConnectionError | TimeoutError):
+        return _broken(doing, where, type(error).__name__)
+    if error.errno in (errno.ENOSPC, errno.EDQUOT, errno.EFBIG):
         return ResourceError(
             "DISK-FULL",
             "the disk that holds the hub cache is full",
             at=where,
-            found="no space left, expected room for the whole repository",
+            found=f"{error.strerror}, expected room for the whole repository",
             do="free space, or set HF_HOME to a folder on a larger disk",
         )
-    if error.errno in (errno.EACCES, errno.EPERM, errno.EROFS):
-        return OutputError(
-            "HUB-CACHE",
-            "the hub cache cannot be written",
-            at=error.filename or where,
-            found=f"{error.strerror}, expected a folder that this user may write",
-            do="set HF_HOME to a folder that this user may write",
-        )
-    return _broken(doing, where, type(error).__name__)
+    return OutputError(
+        "HUB-CACHE",
+        "the hub cache cannot be written",
+        at=error.filename or where,
+        found=f"{error.strerror}, expected a folder that this user may write",
+        do="set HF_HOME to a folder that this user may write",
+    )
 
 
 def _host() -> str:

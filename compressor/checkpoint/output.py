@@ -6,115 +6,29 @@ The protocol is docs/reliability.md, "Commit". Only this module and `shards` wri
 from __future__ import annotations
 
 import contextlib
-import errno
-import fcntl
 import json
+import logging
 import os
-import shutil
-import time
-import uuid
-from collections.abc import Iterator, Mapping
+import stat
+from collections.abc import Mapping
 from pathlib import Path
 from types import TracebackType
 from typing import Any, final
 
-from compressor.checkpoint import rename
+from compressor.checkpoint import rename, temporary
 from compressor.checkpoint.digest import digest_file, new_hasher
-from compressor.errors import CompressorError, OutputError, ResourceError, printable
+from compressor.checkpoint.disk import free_bytes, human_bytes
+from compressor.checkpoint.disk import sync_folder as sync_folder
+from compressor.checkpoint.disk import write_all as write_all
+from compressor.checkpoint.disk import writing as writing
+from compressor.checkpoint.target import check_target as check_target
+from compressor.checkpoint.temporary import MANIFEST as MANIFEST
+from compressor.checkpoint.temporary import leftovers as leftovers
+from compressor.errors import CompressorError, InputError, OutputError, ResourceError, printable
 
-MANIFEST = "compressor.json"
 JOURNAL = "journal.jsonl"
-LOCK = "lock"
-STALE_AFTER_DAYS = 7
 
-_FULL = {errno.ENOSPC, errno.EDQUOT, errno.EFBIG}
-
-
-def output_error(error: OSError, target: Path) -> CompressorError:
-    """What an operating system's refusal to write means for the user."""
-    if error.errno in _FULL:
-        return ResourceError(
-            "DISK-FULL",
-            "the output does not fit on its disk",
-            at=target,
-            found=f"{error.strerror}; {human_bytes(free_bytes(target))} are free",
-            do="free space or choose another folder with -o, then repeat with --resume",
-        )
-    return OutputError(
-        "OUT-UNWRITABLE",
-        "the output folder cannot be written",
-        at=target,
-        found=f"{error.strerror or error}, expected a folder that can be created",
-        do="choose another folder with -o",
-    )
-
-
-def free_bytes(target: Path) -> int:
-    """Free bytes on the disk of the nearest folder that exists."""
-    for folder in [target, *target.parents]:
-        with contextlib.suppress(OSError):
-            return shutil.disk_usage(folder).free
-    return 0
-
-
-def human_bytes(count: float) -> str:
-    """`1.2 GB`, in powers of ten."""
-    for unit in ("B", "kB", "MB", "GB"):
-        if count < 1000:
-            return f"{count:.0f} {unit}" if unit == "B" else f"{count:.1f} {unit}"
-        count /= 1000
-    return f"{count:.1f} TB"
-
-
-@contextlib.contextmanager
-def writing(target: Path) -> Iterator[None]:
-    """Turn an `OSError` of a write into the error that a user can act on."""
-    try:
-        yield
-    except OSError as error:
-        raise output_error(error, target) from error
-
-
-def check_target(target: Path, source: Path, *, overwrite: bool) -> None:
-    """Refuse a target that exists, is the source, lies in a hub cache, or cannot be a folder."""
-    real, real_source = _real(target), _real(source)
-    cache = [os.environ[name] for name in ("HF_HUB_CACHE", "HF_HOME") if os.environ.get(name)]
-    in_cache = any(part.startswith("models--") for part in real.parts) or any(
-        real.is_relative_to(_real(Path(folder))) for folder in cache
-    )
-    if not target.name or target.name in {".", ".."}:
-        problem = ("OUT-UNWRITABLE", "the output needs a name of its own", "no folder name")
-    elif target.is_symlink():
-        problem = ("OUT-SYMLINK", "the output is a symbolic link", "a link")
-    elif real == real_source or real in real_source.parents or real_source in real.parents:
-        problem = ("OUT-IS-SOURCE", "the output would overlap the source", "one inside the other")
-    elif in_cache:
-        problem = ("OUT-IN-CACHE", "the output lies inside a hub cache", "a folder of the cache")
-    elif target.exists() and not target.is_dir():
-        problem = ("OUT-NOT-DIR", "the output exists and is not a folder", "a file")
-    elif not target.is_dir() or not any(target.iterdir()):
-        return
-    elif not overwrite:
-        raise OutputError(
-            "OUT-EXISTS",
-            "the output folder already exists",
-            at=target,
-            found="a folder with files in it, expected none",
-            do="choose another folder with -o, or replace this one with --overwrite",
-        )
-    elif not (target / MANIFEST).is_file():
-        problem = ("OUT-FOREIGN", "only a folder that compressor wrote is replaced", "no manifest")
-    elif os.path.ismount(target):
-        problem = ("OUT-UNWRITABLE", "a mount point cannot be exchanged", "a mount point")
-    else:
-        return
-    id, message, found = problem
-    do = "choose another folder with -o"
-    raise OutputError(id, message, at=target, found=f"{found}, expected a new folder", do=do)
-
-
-def _real(path: Path) -> Path:
-    return Path(os.path.realpath(path))
+log = logging.getLogger("compressor")
 
 
 @final
@@ -122,36 +36,49 @@ class Output:
     """A folder in the making. Leaving the `with` block without `commit` leaves no output."""
 
     def __init__(
-        self, target: Path, source: Path, *, run_key: str, overwrite: bool, resume: bool, need: int
+        self,
+        target: Path,
+        source: Path,
+        *,
+        run_key: str,
+        overwrite: bool,
+        resume: bool,
+        need: int,
+        stamp: str = "",
     ) -> None:
-        """Claim a temporary sibling of `target` for about `need` bytes; nothing is visible yet."""
+        """Claim a temporary sibling of `target` for about `need` bytes; nothing is visible yet.
+
+        A resumed run has the same `run_key`; that its `stamp` differs says that the source changed.
+        """
         self.target = target
         self.records: list[dict[str, Any]] = []
         self.files: dict[str, dict[str, Any]] = {}
         self.is_committed = False
         with writing(target):
             check_target(target, source, overwrite=overwrite)
-            self._replaces = target.is_dir()
+            self._old = _identity(target) if overwrite else None
             self._made = [folder for folder in target.parents if not folder.exists()]
-            target.parent.mkdir(parents=True, exist_ok=True)
-            found = _resumable(target, run_key) if resume else None
-            if found is None and (free := free_bytes(target)) < 1.1 * need:
-                raise ResourceError(
-                    "DISK-FULL",
-                    "the output would not fit on its disk",
-                    at=target,
-                    found=f"{human_bytes(free)} free, expected {human_bytes(1.1 * need)}",
-                    do="free space or choose another folder with -o",
-                )
-            self.folder = found or target.with_name(f".{target.name}.tmp-{uuid.uuid4().hex[:12]}")
-            if found is None:
-                self.folder.mkdir(0o700)
-            self._lock = os.open(self.folder / LOCK, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
-            fcntl.flock(self._lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-            if found is None:
-                self.record({"run_key": run_key})
-            else:
-                self._trust_what_can_be_proven()
+            try:
+                target.parent.mkdir(parents=True, exist_ok=True)
+                found = _interrupted(target, run_key, is_wanted=resume)
+                if found is None:
+                    _require_space(target, need)
+                self.folder = found or temporary.new_folder(target)
+            except BaseException:
+                self._remove_parents()
+                raise
+            self._lock = _claimed(self.folder, target)
+            try:
+                if found is None:
+                    self._require_exchange()
+                    self.record({"run_key": run_key, "stamp": stamp})
+                else:
+                    self._trust_what_can_be_proven(stamp)
+            except BaseException:
+                if found is None:
+                    self._discard()
+                os.close(self._lock)
+                raise
 
     def __enter__(self) -> Output:
         return self
@@ -162,20 +89,15 @@ class Output:
         error: BaseException | None,
         trace: TracebackType | None,
     ) -> None:
-        os.close(self._lock)
-        if self.is_committed:
-            return
-        is_worth_keeping = len(self.records) > 1 and not (
-            isinstance(error, CompressorError) and not isinstance(error, ResourceError)
-        )
-        if isinstance(error, CompressorError):
-            state = "is unchanged" if self._replaces else "was not created"
-            error.output = f"output {printable(self.target, 300)} {state}"
-        if not is_worth_keeping:
-            shutil.rmtree(self.folder, ignore_errors=True)
-            for folder in self._made:
-                with contextlib.suppress(OSError):
-                    folder.rmdir()
+        try:
+            if isinstance(error, CompressorError):
+                error.output = f"output {printable(self.target, 300)} {self._became()}"
+            is_final = isinstance(error, CompressorError) and not isinstance(error, ResourceError)
+            is_resumable = len(self.records) > 1 and (self.folder / JOURNAL).is_file()
+            if not self.is_committed and (is_final or not is_resumable):
+                self._discard()
+        finally:
+            os.close(self._lock)
 
     def create(self, name: str) -> int:
         """A new file of the output, as a descriptor for reading back and writing."""
@@ -212,100 +134,98 @@ class Output:
     def commit(self, manifest: bytes) -> None:
         """Write the manifest last, then let the folder appear under its name in one rename."""
         with writing(self.target):
-            self.write(MANIFEST, manifest)
-            umask = os.umask(0)
-            os.umask(umask)
-            for folder in [self.folder, *(path for path in self.folder.rglob("*") if path.is_dir())]:
-                folder.chmod(0o777 & ~umask)
-                sync_folder(folder)
-            for name in (JOURNAL, LOCK):
-                (self.folder / name).unlink()
+            os.ftruncate(self._lock, 0)
+            os.lseek(self._lock, 0, os.SEEK_SET)
+            write_all(self._lock, manifest)
+            os.fsync(self._lock)
+            for inner in self.folder.rglob("*"):
+                if inner.is_dir():
+                    sync_folder(inner)
+            self.folder.chmod(_mode_of_a_new_folder(self.folder))
+            (self.folder / JOURNAL).unlink()
             sync_folder(self.folder)
-            try:
-                rename.into_place(self.folder, self.target, last=MANIFEST, exchange=self._replaces)
-            except FileExistsError as error:
-                raise OutputError(
-                    "OUT-BUSY",
-                    "another run created this output first",
-                    at=self.target,
-                    found="a folder that was not there at the start",
-                    do="compare it with what you wanted, or choose another folder with -o",
-                ) from error
+            self._take_the_name()
             self.is_committed = True
-            sync_folder(self.target.parent)
-        shutil.rmtree(self.folder, ignore_errors=True)
+            for made in (self.target, *self._made):
+                sync_folder(made.parent)
+        if self._old is not None and _identity(self.folder) == self._old:
+            self._discard()
 
-    def _trust_what_can_be_proven(self) -> None:
+    def _take_the_name(self) -> None:
+        there = _identity(self.target)
+        try:
+            if self._old is not None and there not in (self._old, None):
+                raise FileExistsError
+            is_exchange = self._old is not None and there is not None
+            rename.into_place(self.folder, self.target, last=MANIFEST, exchange=is_exchange)
+        except FileExistsError as error:
+            raise OutputError(
+                "OUT-BUSY",
+                "another run created this output first",
+                at=self.target,
+                found="a folder that was not there at the start",
+                do="compare it with what you wanted, or choose another folder with -o",
+            ) from error
+
+    def _trust_what_can_be_proven(self, stamp: str) -> None:
         """Resume: keep recorded shards whose bytes still have their digest; delete the rest."""
-        lines = (self.folder / JOURNAL).read_bytes().split(b"\n")
-        entries = [json.loads(line) for line in lines[:-1]]
-        kept = entries[:1]
-        for entry in entries[1:]:
+        lines = _journal(self.folder)
+        if lines[0]["stamp"] != stamp:
+            raise InputError(
+                "SOURCE-CHANGED",
+                "the source changed since the run that is to be resumed",
+                at=self.target,
+                found="other times of modification than that run noted, expected the same",
+                do="run again without --resume",
+            )
+        self.records = lines[:1]
+        for entry in lines[1:]:
             path = self.folder / entry["name"]
             if not path.is_file() or digest_file(path) != entry["digest"]:
                 break
-            kept.append(entry)
+            self.records.append(entry)
             self.files[entry["name"]] = {"digest": entry["digest"], "size": entry["size"]}
-        (self.folder / JOURNAL).unlink()
-        for path in sorted(self.folder.rglob("*"), reverse=True):
+        kept = (self.folder / JOURNAL).read_bytes().split(b"\n")[: len(self.records)]
+        os.truncate(self.folder / JOURNAL, sum(len(line) + 1 for line in kept))
+        for path in self.folder.rglob("*"):
             name = path.relative_to(self.folder).as_posix()
-            if path.is_file() and name not in self.files and name != LOCK:
+            if path.is_file() and name not in {*self.files, MANIFEST, JOURNAL}:
                 path.unlink()
-        for entry in kept:
-            self.record(entry)
 
+    def _require_exchange(self) -> None:
+        if self._old is not None and not rename.can_exchange(self.folder):
+            raise OutputError(
+                "OUT-UNWRITABLE",
+                "this file system cannot exchange two folders in one step",
+                at=self.target,
+                found="no renameat2 with RENAME_EXCHANGE, which --overwrite needs",
+                do="write to a new folder with -o",
+            )
 
-def write_all(descriptor: int, data: bytes | memoryview) -> None:
-    """Write every byte, however many calls it takes."""
-    view = memoryview(data)
-    while view:
-        view = view[os.write(descriptor, view) :]
+    def _became(self) -> str:
+        if self.is_committed:
+            return "was replaced" if self._old is not None else "was created"
+        return "is unchanged" if self._old is not None else "was not created"
 
+    def _discard(self) -> None:
+        """Remove the temporary folder, and the parents that were made for it."""
+        try:
+            temporary.remove(self.folder)
+        except FileNotFoundError:
+            pass
+        except OSError as error:
+            log.warning("could not remove %s: %s", self.folder, error.strerror)
+        if not self.is_committed:
+            self._remove_parents()
 
-def sync_folder(folder: Path) -> None:
-    """Make the entries of a folder durable."""
-    descriptor = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)
-
-
-def leftovers(folder: Path, name: str = "*") -> list[tuple[Path, bool]]:
-    """Temporary folders of interrupted runs in `folder`, each with whether a run still holds it."""
-    found = []
-    for path in sorted(folder.glob(f".{name}.tmp-*")):
-        if path.is_dir() and not path.is_symlink() and (path / LOCK).is_file():
-            descriptor = os.open(path / LOCK, os.O_RDWR | os.O_CLOEXEC)
-            try:
-                fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-                found.append((path, False))
-            except BlockingIOError:
-                found.append((path, True))
-            finally:
-                os.close(descriptor)
-    return found
-
-
-def _resumable(target: Path, run_key: str) -> Path | None:
-    """The interrupted run with this key, if there is one; a running one refuses the output."""
-    for path, is_held in leftovers(target.parent, _glob_escape(target.name)):
-        journal = path / JOURNAL
-        first = journal.read_bytes().split(b"\n", 1)[0] if journal.is_file() else b""
-        if json.loads(first or b"{}").get("run_key") != run_key:
-            continue
-        if is_held:
-            raise busy(target)
-        return path
-    return None
-
-
-def _glob_escape(name: str) -> str:
-    return "".join(f"[{character}]" if character in "*?[" else character for character in name)
+    def _remove_parents(self) -> None:
+        for folder in self._made:
+            with contextlib.suppress(OSError):
+                folder.rmdir()
 
 
 def busy(target: Path) -> OutputError:
-    """Another run is at work on this output."""
+    """The error for an output that another run holds."""
     return OutputError(
         "OUT-BUSY",
         "another run is writing this output",
@@ -315,6 +235,66 @@ def busy(target: Path) -> OutputError:
     )
 
 
-def is_stale(path: Path) -> bool:
-    """Whether an interrupted run was left longer ago than anybody resumes."""
-    return time.time() - path.stat().st_mtime > STALE_AFTER_DAYS * 86_400
+def _interrupted(target: Path, run_key: str, *, is_wanted: bool) -> Path | None:
+    """The interrupted run with this key to go on with; a run at work refuses the output."""
+    found = None
+    for path, is_held in leftovers(target.parent, target.name):
+        if is_held:
+            raise busy(target)
+        if is_wanted and _journal(path)[:1] and _journal(path)[0]["run_key"] == run_key:
+            found = path
+        else:
+            log.warning("an interrupted run left %s: remove it with compressor clean", path)
+    return found
+
+
+def _claimed(folder: Path, target: Path) -> int:
+    try:
+        return temporary.claim(folder)
+    except BlockingIOError as error:
+        raise busy(target) from error
+
+
+def _require_space(target: Path, need: int) -> None:
+    if (free := free_bytes(target)) < 1.1 * need:
+        raise ResourceError(
+            "DISK-FULL",
+            "the output would not fit on its disk",
+            at=target,
+            found=f"{human_bytes(free)} free, expected {human_bytes(1.1 * need)}",
+            do="free space or choose another folder with -o",
+        )
+
+
+def _journal(folder: Path) -> list[dict[str, Any]]:
+    """The entries up to the first line that is torn; none where the first one is."""
+    path, entries = folder / JOURNAL, []
+    lines = path.read_bytes().split(b"\n")[:-1] if path.is_file() else []
+    for line in lines:
+        try:
+            entry = json.loads(line)
+        except ValueError:
+            break
+        expected = {"name", "digest", "size"} if entries else {"run_key", "stamp"}
+        if not isinstance(entry, dict) or not expected <= entry.keys():
+            break
+        entries.append(entry)
+    return entries
+
+
+def _identity(path: Path) -> tuple[int, int] | None:
+    """What tells one folder from another that has taken its name."""
+    try:
+        status = path.lstat()
+    except FileNotFoundError:
+        return None
+    return status.st_dev, status.st_ino
+
+
+def _mode_of_a_new_folder(parent: Path) -> int:
+    """Permissions under this process's umask, found without changing it for other threads."""
+    probe = parent / "mode"
+    probe.mkdir()
+    mode = stat.S_IMODE(probe.stat().st_mode)
+    probe.rmdir()
+    return mode

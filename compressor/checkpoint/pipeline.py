@@ -153,8 +153,8 @@ class Pipeline:
             for block in self._reader.in_order(self._compute, self._units(plan)):
                 tensor = block.extent.tensor
                 size = block.extent.stop - block.extent.start
-                self._hashers[block.extent.shard.name].update(memoryview(block.source)[:size])
-                writer.write(memoryview(block.result)[:size], tensor)
+                self._hashers[block.extent.shard.name].update(block.source.data[:size])
+                writer.write(block.result.data[:size], tensor)
                 self._give_back(block)
                 found[tensor.name][0] += block.zeros
                 found[tensor.name][1] += block.nonfinite
@@ -235,7 +235,7 @@ class Pipeline:
             for extent in extents(shard, tensor):
                 buffer = np.empty(extent.stop - extent.start, np.uint8)
                 self._reader.fill(extent, buffer)
-                self._hashers[shard.name].update(memoryview(buffer))
+                self._hashers[shard.name].update(buffer.data)
         if self._digests_so_far(plan) != dict(sources):
             raise InputError(
                 "SOURCE-CHANGED",

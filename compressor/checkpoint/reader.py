@@ -7,6 +7,7 @@ pipeline, a sentence-transformers chain): each is a *component* with its own con
 from __future__ import annotations
 
 import re
+import stat
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -14,7 +15,7 @@ from types import MappingProxyType
 from typing import Any, Final, NoReturn, final
 
 from compressor.checkpoint.config import missing_config, parse_config
-from compressor.checkpoint.folder import Folder
+from compressor.checkpoint.folder import Folder, unreadable
 from compressor.checkpoint.header import Header, TensorInfo, read_header
 from compressor.checkpoint.index import check_index, indexed, parse_index, require_unique
 from compressor.checkpoint.inventory import take_inventory, weight_notes
@@ -36,7 +37,7 @@ _BLOCK_BYTES: Final = 512
 _JUDGED_BYTES: Final = 1 << 20
 """Smaller files may lie inside their inode, and take no blocks at all."""
 
-_MODULE: Final = re.compile(r"\d+_\w+/")
+_MODULE: Final = re.compile(r"(?:\w+_)?\d+_\w+/")
 """A sub-folder of a sentence-transformers chain: `2_Dense/`."""
 
 
@@ -95,15 +96,19 @@ def open_checkpoint(
     allow_pickle: bool = False,
 ) -> Checkpoint:
     """The checkpoint at a path: a folder, or one bare `*.safetensors` file."""
-    if not folder.exists() and not folder.is_symlink():
+    try:
+        is_folder = stat.S_ISDIR(folder.stat().st_mode)
+    except PermissionError as error:
+        raise unreadable(str(folder), error) from error
+    except OSError as error:
         raise InputError(
             "CKPT-NOT-FOUND",
             "there is nothing at this path",
-            at=folder.name,
-            found="no such folder, expected a checkpoint",
+            at=folder,
+            found=f"{error.strerror}, expected a checkpoint",
             do="check the path",
-        )
-    if folder.is_dir():
+        ) from error
+    if is_folder:
         return _Opening(Folder(folder), limits, allow_pickle).checkpoint(is_bare=False)
     only = Folder(folder.parent, only=folder.name)
     return _Opening(only, limits, allow_pickle).checkpoint(is_bare=True)
@@ -148,7 +153,7 @@ class _Opening:
         return [""]
 
     def _component(self, prefix: str, is_bare: bool) -> Component:
-        at = prefix or self._folder.path.name
+        at = prefix or self._folder.name
         names = self._folder.names(prefix)
         sets = weight_sets(names)
         weights = choose(sets, at)
@@ -169,6 +174,8 @@ class _Opening:
         tensors = {
             file: shard.header.tensors for file, shard in zip(sorted(files), shards, strict=True)
         }
+        if not any(tensors.values()):
+            raise _no_weights(at, f"no tensor in {listing(files)}")
         require_unique(tensors, at)
         if index is not None:
             self._notes.extend(check_index(index, tensors))
@@ -221,19 +228,23 @@ class _Opening:
             )
         if pickles := pickled_weights(names):
             raise pickle_refused(at, pickles, is_allowed=self._allow_pickle)
-        raise InputError(
-            "CKPT-NO-WEIGHTS",
-            "there are no weights that can be read",
-            at=at,
-            found=f"{listing(names) or 'an empty folder'}; expected *.safetensors",
-            do="name the folder that holds the safetensors files of a model",
-        )
+        raise _no_weights(at, listing(names) or "an empty folder")
 
     def _note_formats(self, components: Sequence[Component]) -> None:
         shards = [shard for component in components for shard in component.shards]
         other = [one.name for one in shards if one.header.metadata.get("format") != "pt"]
         if other:
             self._notes.append(f"no `format: pt` in the header of {listing(other)}")
+
+
+def _no_weights(at: str, found: str) -> InputError:
+    return InputError(
+        "CKPT-NO-WEIGHTS",
+        "there are no weights that can be read",
+        at=at,
+        found=f"{found}; expected the tensors of a model in *.safetensors",
+        do="name the folder that holds the safetensors files of a model",
+    )
 
 
 def _holds_model(names: Sequence[str]) -> bool:

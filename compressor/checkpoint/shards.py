@@ -190,7 +190,7 @@ class ShardWriter:
             start, stop, tensor = piece
             if len(buffer) < stop - start:
                 buffer = np.empty(stop - start, np.uint8)
-            view = memoryview(buffer)[: stop - start]
+            view = buffer.data[: stop - start]
             try:
                 if os.preadv(self._descriptor, [view], start) != stop - start:
                     raise OSError(f"a short read at byte {start}")

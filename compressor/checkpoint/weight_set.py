@@ -37,13 +37,13 @@ class WeightSet:
     variant: str
     single: str | None = None
     index: str | None = None
-    shards: dict[int, str] = field(default_factory=dict)
+    shards: list[str] = field(default_factory=list)
     count: int = 0
 
     @property
     def files(self) -> list[str]:
         """The weight files, without the index."""
-        return [*([self.single] if self.single else []), *self.shards.values()]
+        return [*([self.single] if self.single else []), *self.shards]
 
 
 def weight_sets(names: Iterable[str]) -> list[WeightSet]:
@@ -57,7 +57,7 @@ def weight_sets(names: Iterable[str]) -> list[WeightSet]:
             if match["number"] is None:
                 found.single = name
             else:
-                found.shards[int(match["number"])] = name
+                found.shards.append(name)
                 found.count = max(found.count, int(match["count"]))
     return list(sets.values())
 
@@ -78,8 +78,8 @@ def unindexed(weights: WeightSet, names: Iterable[str], at: str) -> list[str]:
         if weights.shards:
             raise ambiguous(at, weights.files)
         return [weights.single]
-    if list(weights.shards) == [1] and weights.count == 1:
-        return list(weights.shards.values())
+    if weights.count == len(weights.shards) == 1:
+        return weights.shards
     raise incomplete(at, f"{len(weights.shards)} of {weights.count} shards and no index", names)
 
 

@@ -56,23 +56,28 @@ FUSED_EXPERTS: Final[Mapping[str, Layout]] = {
 }
 """How these types store all experts of a layer in one tensor, experts first."""
 
-READS_HIDDEN: Final = frozenset({"gate_up_proj", "gate_proj", "up_proj", "input_linear"})
+READS_HIDDEN: Final = {"gate_up_proj": 2, "input_linear": 2, "gate_proj": 1, "up_proj": 1}
+"""Projections from `hidden_size` to so many times the experts' width."""
 WRITES_HIDDEN: Final = frozenset({"down_proj", "output_linear"})
 
 
 def fused_experts(parts: list[str], shape: tuple[int, ...], config: Mapping[str, Any]) -> Layout:
     """The layout of a layer's experts in one `(experts, …, …)` tensor; NONE where it is not sure.
 
-    Of a type that is not declared, the axis as long as `hidden_size` is the input of `up_proj` and
-    the output of `down_proj`, unless both axes are.
+    Of a type that is not declared, the sizes in the config decide, if they fit one way round only.
     """
     if declared := FUSED_EXPERTS.get(model_type(config)):
         return declared
-    hidden = [axis for axis in (1, 2) if shape[axis] == config.get("hidden_size")]
-    reads, writes = READS_HIDDEN.intersection(parts), WRITES_HIDDEN.intersection(parts)
-    if len(hidden) != 1 or bool(reads) == bool(writes):
+    hidden = config.get("hidden_size")
+    widths = [config.get("moe_intermediate_size"), config.get("intermediate_size")]
+    expected: set[tuple[object, object]] = set()
+    for width in (width for width in widths if isinstance(width, int)):
+        expected |= {(READS_HIDDEN[part] * width, hidden) for part in parts if part in READS_HIDDEN}
+        expected |= {(hidden, width) for part in parts if part in WRITES_HIDDEN}
+    is_out_in, is_in_out = shape[1:] in expected, shape[:0:-1] in expected
+    if is_out_in == is_in_out:
         return Layout.NONE
-    return Layout.OUT_IN if hidden == ([2] if reads else [1]) else Layout.IN_OUT
+    return Layout.OUT_IN if is_out_in else Layout.IN_OUT
 
 
 def layouts(

@@ -10,6 +10,9 @@ from __future__ import annotations
 import re
 from typing import Final
 
+STACKS: Final = frozenset({"layers", "layer", "h", "blocks", "block", "encoders"})
+"""What a list of numbered layers is called."""
+
 ROUTER: Final = re.compile(r"(.*_)?router(_.*)?|gate|gating|wg|shared_experts?_gate")
 
 HEAD: Final = re.compile(
@@ -38,7 +41,7 @@ NORM: Final = re.compile(
 
 CONVOLUTION: Final = re.compile(r"(.*_)?(dw|pw|de)?conv(s|olution)?_?\d*d?(_.*)?")
 
-TRANSPOSED: Final = re.compile(r"(.*_)?(deconv|upconv|conv_?transposed?)_?\d*d?")
+TRANSPOSED: Final = re.compile(r"(.*_)?(deconv|upconv|convt|conv_?transposed?)_?\d*d?(_.*)?")
 
 FACTOR: Final = re.compile(r"parametrizations|weight_g|weight_v|lora_(A|B|magnitude_vector)")
 
@@ -77,8 +80,14 @@ def is_head(parts: list[str]) -> bool:
 
 
 def is_embedding(parts: list[str]) -> bool:
-    """Whether the tensor makes the inputs of the blocks: a table, a token, a stem."""
-    if says(EMBEDDING, parts) or says(TOKEN, parts[-2:]) or parts[-2:-1] == ["shared"]:
+    """Whether the tensor makes the inputs of the blocks: a table, a token, a stem.
+
+    A whole tower may stand inside an embedding: only the parts below its numbered layers count.
+    """
+    stacked = [place for place, part in enumerate(parts) if part.isdigit() and place]
+    inner = [place + 1 for place in stacked if parts[place - 1] in STACKS]
+    below = parts[inner[-1] :] if inner else parts
+    if says(EMBEDDING, below) or says(TOKEN, parts[-2:]) or parts[-2:-1] == ["shared"]:
         return True
     if "conv_layers" in parts:
         return not WAVEFORM_STEMS.isdisjoint(parts)

@@ -13,9 +13,9 @@ from itertools import islice
 from typing import Any, Final, final
 
 from compressor.checkpoint.reader import Component
+from compressor.model.names import STACKS
 from compressor.model.subconfig import governing
 
-STACKS: Final = frozenset({"layers", "layer", "h", "blocks", "block"})
 LAYERS: Final = ("num_hidden_layers", "n_layer", "n_layers", "num_layers")
 SIDES: Final[Mapping[str, tuple[str, ...]]] = {
     "encoder": ("encoder_layers", "num_encoder_layers"),

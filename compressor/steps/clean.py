@@ -8,7 +8,7 @@ from typing import ClassVar, Literal, final
 
 from compressor.checkpoint.output import leftovers
 from compressor.errors import InputError
-from compressor.report import Report
+from compressor.report import Report, Row
 from compressor.step import Check, RunOptions, Step
 
 
@@ -33,7 +33,7 @@ class Clean(Step):
         return Check(lambda: self._look(folder, dry_run=options.dry_run))
 
     def _look(self, folder: Path, *, dry_run: bool) -> Report:
-        rows = []
+        rows: list[Row] = []
         for path, is_held in leftovers(folder):
             size = sum(file.stat().st_size for file in path.rglob("*") if file.is_file())
             if not is_held and not dry_run:

@@ -13,7 +13,7 @@ from compressor.checkpoint.reader import Checkpoint
 from compressor.checkpoint.source import HubId, Source, place
 from compressor.model import consistency
 from compressor.model.targets import Target, choose, notes_on
-from compressor.report import Report, Row
+from compressor.report import Report, Row, Value
 from compressor.sparsity import Sparsity, parse
 from compressor.step import Check, RunOptions, Step, opened
 from compressor.steps.scan import Scanned, scan
@@ -64,7 +64,7 @@ class Inspect(Step):
         weight_bytes = sum(target.tensor.nbytes for target in targets)
         pruned_bytes = sum(target.tensor.nbytes for target in touched)
         prunable = sum(target.tensor.count for target in touched)
-        summary = {
+        summary: dict[str, Value] = {
             "model_type": ", ".join(_model_type(c.config) for c in checkpoint.components),
             "dtypes": ", ".join(sorted({target.tensor.dtype for target in targets})),
             "files": sum(1 for _ in checkpoint.shards()),

@@ -16,7 +16,7 @@ from compressor.checkpoint.stream import TensorJob
 from compressor.errors import CheckFailed, CompressorError, InputError, UsageError, listing
 from compressor.model import consistency
 from compressor.model.targets import Target, choose, notes_on
-from compressor.report import Report
+from compressor.report import Report, Value
 from compressor.sparsity import NM, Unstructured, VectorNM
 from compressor.step import RunOptions, ShardSize, SparsityField, Step, opened
 from compressor.steps.rewrites import Chosen, Method, Scope, rewrites
@@ -143,7 +143,7 @@ class Prune(Step):
         weights = sum(target.tensor.count for target in targets if not target.reason)
         parameters = sum(target.tensor.count for target in targets)
         matrices = [(t, row) for t, row in zip(targets, rows, strict=True) if t.is_matrix]
-        summary = {
+        summary: dict[str, Value] = {
             "pattern": str(self.sparsity),
             "method": self.method,
             "scope": scope if isinstance(self.sparsity, Unstructured) else "group",

@@ -19,37 +19,37 @@ INFINITY: Final = {
 
 SIGN: Final = {"BF16": 0x8000, "F16": 0x8000, "F32": 0x80000000, "F64": 0x8000000000000000}
 
-_CHUNK: Final = 1 << 16
-
-
 def magnitude(bits: Bits, dtype: str) -> Bits:
     """The bits with the sign cleared: an unsigned integer in the order of absolute values."""
-    return bits & bits.dtype.type(SIGN[dtype] - 1)  # type: ignore[no-any-return]
+    return bits & bits.dtype.type(SIGN[dtype] - 1)
 
 
 def count_zeros(bits: Bits, dtype: str) -> int:
     """How many elements are zero, of either sign. Integers count too, complex numbers do not."""
-    flat = bits.reshape(-1)
-    if dtype not in SIGN:
-        return 0 if dtype.startswith("C") else flat.size - int(np.count_nonzero(flat))
-    chunks = range(0, flat.size, _CHUNK)
-    return sum(
-        chunk.size - int(np.count_nonzero(magnitude(chunk, dtype)))
-        for chunk in (flat[at : at + _CHUNK] for at in chunks)
-    )
+    if dtype.startswith("C") or not bits.size:
+        return 0
+    zeros = bits.size - int(np.count_nonzero(bits))
+    if dtype in SIGN and _signed(bits).min() == np.iinfo(_signed(bits).dtype).min:
+        zeros += int(np.count_nonzero(bits == SIGN[dtype]))
+    return zeros
 
 
 def count_nonfinite(bits: Bits, dtype: str) -> int:
-    """How many elements are NaN or infinite. Dtypes other than the four floats have none."""
-    if dtype not in INFINITY:
+    """How many elements are NaN or infinite. Dtypes other than the four floats have none.
+
+    The largest positive and the largest negative bit pattern tell that there is none, twice as fast
+    as clearing the signs first.
+    """
+    if dtype not in INFINITY or not bits.size:
         return 0
-    flat, infinity = bits.reshape(-1), INFINITY[dtype]
-    return sum(
-        int(np.count_nonzero(keys >= infinity)) if keys.max() >= infinity else 0
-        for keys in (
-            magnitude(flat[at : at + _CHUNK], dtype) for at in range(0, flat.size, _CHUNK)
-        )
-    )
+    infinity = INFINITY[dtype]
+    if _signed(bits).max() < infinity and bits.max() < SIGN[dtype] + infinity:
+        return 0
+    return int(np.count_nonzero(magnitude(bits, dtype) >= infinity))
+
+
+def _signed(bits: Bits) -> npt.NDArray[np.signedinteger[Any]]:
+    return bits.view(f"i{bits.itemsize}")
 
 
 def to_float(bits: Bits, dtype: str) -> npt.NDArray[np.float64]:

@@ -94,13 +94,29 @@ def test_layers_that_predict_further_tokens_are_noted() -> None:
     assert notes == ["`model.layers` holds layers that predict ahead: 3"]
 
 
-def test_a_second_stack_of_the_same_kind_is_not_counted() -> None:
-    component = zoo.component(
-        {"a.layers.0.fc.weight": (4, 4), "b.layers.0.fc.weight": (4, 4)},
-        {"model_type": "llama", "num_hidden_layers": 7},
-    )
+@pytest.mark.parametrize("prefixes", [("a.", "b."), ("a.encoder.", "b.encoder.")])
+def test_a_second_stack_of_the_same_kind_is_not_counted(prefixes: tuple[str, str]) -> None:
+    shapes = {f"{prefix}layers.0.fc.weight": (4, 4) for prefix in prefixes}
+    config = {"model_type": "bart", "num_hidden_layers": 7, "encoder_layers": 7}
 
-    assert check(component) == []
+    assert check(zoo.component(shapes, config)) == []
+
+
+def test_a_decoder_alone_is_counted_by_the_value_for_decoders() -> None:
+    shapes = {"model.decoder.layers.0.fc1.weight": (4, 4)}
+    config = {"model_type": "bart", "num_hidden_layers": 12, "decoder_layers": 1}
+
+    assert check(zoo.component(shapes, config)) == []
+
+
+def test_a_decoder_may_have_a_vocabulary_of_its_own() -> None:
+    shapes = {
+        "model.encoder.embed_tokens.weight": (96, 32),
+        "model.decoder.embed_tokens.weight": (50, 32),
+    }
+    config = {"model_type": "marian", "vocab_size": 96, "decoder_vocab_size": 50}
+
+    assert check(zoo.component(shapes, config)) == []
 
 
 def test_a_layer_number_of_ten_thousand_digits_is_no_layer() -> None:

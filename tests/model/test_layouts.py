@@ -1,4 +1,4 @@
-"""Which axis is the input: declared, or shown by a bias or the hidden size."""
+"""Which axis is the input: declared, or shown by a bias or by the sizes in the config."""
 
 from __future__ import annotations
 
@@ -8,6 +8,8 @@ import pytest
 import zoo
 
 from compressor.model.roles import Classified, Layout, Role, classify
+
+SIZES = {"model_type": "never-seen", "hidden_size": 16, "moe_intermediate_size": 48}
 
 
 def roles_of(
@@ -79,21 +81,32 @@ def test_fused_experts_have_the_declared_layout(model_type: str, layout: Layout)
         ("down_proj", (4, 48, 16), Layout.IN_OUT),
     ],
 )
-def test_the_hidden_size_shows_the_layout_of_fused_experts(
+def test_the_sizes_in_the_config_show_the_layout_of_fused_experts(
     leaf: str, shape: tuple[int, ...], layout: Layout
 ) -> None:
     name = f"model.layers.0.mlp.experts.{leaf}"
 
-    found = roles_of({name: shape}, {"model_type": "never-seen", "hidden_size": 16})[name]
+    found = roles_of({name: shape}, SIZES)[name]
 
     assert found == Classified(Role.EXPERT, layout, "")
 
 
-@pytest.mark.parametrize("shape", [(4, 16, 16), (4, 48, 24)])
-def test_fused_experts_whose_input_is_not_sure_stay_dense(shape: tuple[int, ...]) -> None:
-    name = "model.layers.0.mlp.experts.down_proj"
+@pytest.mark.parametrize(
+    ("leaf", "shape", "width"),
+    [
+        ("down_proj", (4, 16, 16), 48),
+        ("down_proj", (4, 16, 24), 48),
+        ("down_proj", (4, 48, 24), 48),
+        ("down_proj", (4, 16, 16), 16),
+        ("gate_up_proj", (4, 16, 16), 8),
+    ],
+)
+def test_fused_experts_whose_input_is_not_sure_stay_dense(
+    leaf: str, shape: tuple[int, ...], width: int
+) -> None:
+    name = f"model.layers.0.mlp.experts.{leaf}"
 
-    found = roles_of({name: shape}, {"model_type": "never-seen", "hidden_size": 16})[name]
+    found = roles_of({name: shape}, SIZES | {"moe_intermediate_size": width})[name]
 
     assert found.role is Role.EXPERT
     assert found.layout is Layout.NONE
@@ -111,13 +124,14 @@ def test_three_dimensions_are_a_convolution_where_the_bias_says_so() -> None:
 def test_a_transposed_convolution_is_shown_by_its_bias_or_its_name() -> None:
     roles = roles_of(
         {
-            "ups.0.up.weight": (32, 16, 4),
-            "ups.0.up.bias": (16,),
+            "ups.0.conv_up.weight": (32, 16, 4),
+            "ups.0.conv_up.bias": (16,),
             "ups.0.conv.weight": (32, 16, 4),
             "ups.0.conv.bias": (32,),
             "ups.0.deconv.weight": (16, 16, 4, 4),
         }
     )
 
+    assert roles["ups.0.conv_up.weight"].layout is Layout.CONVOLUTION_TRANSPOSED
     assert roles["ups.0.conv.weight"].layout is Layout.CONVOLUTION
     assert roles["ups.0.deconv.weight"].layout is Layout.CONVOLUTION_TRANSPOSED

@@ -24,6 +24,7 @@ from compressor.model.roles import Classified, Layout, Role, classify
         "encoder.layers.0.header.weight",
         "encoder.layers.0.remember.weight",
         "encoder.layers.0.bottleneck.weight",
+        "embed_tokens_extend.image_embed.encoder.layers.0.fc1.weight",
     ],
 )
 def test_a_part_of_a_name_is_no_substring_match(name: str) -> None:

@@ -20,9 +20,9 @@ from compressor.checkpoint.output import MANIFEST, check_target, writing
 from compressor.checkpoint.pipeline import Observer
 from compressor.checkpoint.source import HubId, locate, place
 from compressor.errors import CompressorError, printable
-from compressor.recipe import Catalogue, Recipe, load, model_fields, reference
+from compressor.recipe.model import Catalogue, Recipe, load, model_fields, reference
 from compressor.report import Report, Row
-from compressor.run_record import (
+from compressor.recipe.record import (
     RUN_FILE,
     RunRecord,
     StepRecord,

@@ -8,8 +8,8 @@ from hypothesis import strategies as st
 from recipe_steps import Look, Required
 
 from compressor.errors import UsageError
-from compressor.fields import closest, edits, validated
-from compressor.yaml import parse
+from compressor.recipe.fields import closest, edits, validated
+from compressor.recipe.yaml import parse
 
 
 def look(field: str, written: str) -> object:
@@ -139,6 +139,15 @@ def test_a_required_field_that_is_missing_is_named() -> None:
 
     assert (caught.value.id, caught.value.at) == ("RECIPE-MISSING-KEY", "recipe.yaml:1:1")
     assert "`sparsity`" in caught.value.found
+
+
+def test_fields_that_do_not_agree_are_refused_at_their_step() -> None:
+    with pytest.raises(UsageError) as caught:
+        validated(Required, parse("sparsity: 2", "recipe.yaml"), {"step": "required"})
+
+    assert (caught.value.id, caught.value.at) == ("RECIPE-TYPE", "recipe.yaml:1:1")
+    assert caught.value.message == "the fields of a step do not fit together"
+    assert caught.value.found == "expected sparsity <= upper, found 2.0 > 1.0"
 
 
 @pytest.mark.parametrize(

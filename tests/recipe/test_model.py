@@ -1,4 +1,4 @@
-"""Recipes: complete validation before anything is loaded, `--set`, schema, and the shipped ones."""
+"""Recipes: complete validation before anything is loaded, order, and the schema for editors."""
 
 from __future__ import annotations
 
@@ -8,9 +8,8 @@ from pathlib import Path
 import pytest
 from recipe_steps import CATALOGUE, Copy, Look
 
-from compressor.errors import CompressorError, OutputError, UsageError
-from compressor.recipe import Recipe, json_schema, load
-from compressor.shipped import copy, shipped
+from compressor.errors import UsageError
+from compressor.recipe.model import Recipe, json_schema, load
 from compressor.steps import COMMANDS_ONLY, STEPS
 
 HEAD = "version: 1\nsource: models/tiny\n"
@@ -172,85 +171,6 @@ def test_only_a_field_that_takes_a_model_names_steps(tmp_path: Path) -> None:
     assert recipe.steps[0] == Look(label="copy")
 
 
-FULL = (
-    "version: 1\nsource: a\ndata: {sts: b}\n"
-    "steps:\n  - look:\n  - copy: {round: 2}\n  - look: {whole: 3}\n"
-)
-
-
-@pytest.mark.parametrize(
-    ("override", "expected"),
-    [
-        ("source=org/name@v=1", {"source": "org/name@v=1"}),
-        ("data.sts=other.csv:text=a", {"data": {"sts": "other.csv:text=a"}}),
-        ("copy.round=7", {"copy": Copy(round=7)}),
-        ("2-copy.round=7", {"copy": Copy(round=7)}),
-        ("steps.1.copy.round=7", {"copy": Copy(round=7)}),
-        ("steps.0.look.fraction=0.25", {"first": Look(fraction=0.25)}),
-        ("1-look.is_fast=true", {"first": Look(is_fast=True)}),
-    ],
-)
-def test_set_replaces_one_value(tmp_path: Path, override: str, expected: dict[str, object]) -> None:
-    unchanged = loaded(tmp_path, FULL)
-
-    recipe = loaded(tmp_path, FULL, override)
-
-    assert recipe.source == expected.get("source", unchanged.source)
-    assert recipe.data == expected.get("data", unchanged.data)
-    assert recipe.steps == (
-        expected.get("first", Look()),
-        expected.get("copy", Copy(round=2)),
-        Look(whole=3),
-    )
-
-
-def test_the_last_set_of_a_key_wins(tmp_path: Path) -> None:
-    recipe = loaded(tmp_path, FULL, "copy.round=7", "copy.round=8")
-
-    assert recipe.steps[1] == Copy(round=8)
-
-
-def test_a_source_that_the_file_lacks_can_be_set(tmp_path: Path) -> None:
-    assert loaded(tmp_path, "version: 1\nsteps: [look: ]", "source=a").source == "a"
-
-
-@pytest.mark.parametrize(
-    ("override", "do"),
-    [
-        ("suorce=a", "`source`"),
-        ("copy.ruond=7", "`copy.round`"),
-        ("data.other=b", "--set"),
-        ("look.whole=1", "`1-look.whole`"),
-        ("steps.0.copy.round=7", "`steps.1.copy.round`"),
-        ("steps.9.copy.round=7", "`steps.1.copy.round`"),
-        ("copy.step=look", "--set"),
-        ("steps=x", "--set"),
-        ("version=1", "--set"),
-        ("source", "`source`"),
-        ("=", "--set"),
-        ("", "--set"),
-    ],
-)
-def test_set_refuses_what_is_not_in_the_recipe(tmp_path: Path, override: str, do: str) -> None:
-    error = refusal(tmp_path, FULL, override)
-
-    assert (error.exit_code, error.id) == (2, "RECIPE-SET")
-    assert error.at == f"--set {override}"
-    assert do in error.do
-
-
-def test_a_value_that_is_set_is_checked_like_one_of_the_file(tmp_path: Path) -> None:
-    error = refusal(tmp_path, FULL, "copy.round=half")
-
-    assert (error.id, error.at) == ("RECIPE-TYPE", "--set copy.round=half")
-
-
-def test_a_set_does_not_hide_what_is_wrong_elsewhere(tmp_path: Path) -> None:
-    error = refusal(tmp_path, HEAD + "steps: [3, {copy: [1]}, look: ]", "look.whole=1")
-
-    assert (error.id, error.at) == ("RECIPE-TYPE", f"{tmp_path}/recipe.yaml:3:9")
-
-
 def test_the_schema_knows_every_step_and_field_of_the_catalogue() -> None:
     schema = json_schema()
 
@@ -269,24 +189,6 @@ def test_an_editor_may_take_a_sparsity_for_a_number() -> None:
     prune = json_schema()["$defs"]["Prune"]["properties"]
 
     assert prune["sparsity"]["type"] == ["number", "string"]
-
-
-@pytest.mark.parametrize(("name", "claim"), shipped())
-def test_every_shipped_recipe_is_valid_and_begins_with_its_claim(name: str, claim: str) -> None:
-    recipe = load(name)
-
-    assert recipe.steps
-    assert len(claim) > 20
-    assert ":" not in claim.split()[0]
-
-
-def test_the_shipped_recipe_takes_another_source_and_sparsity() -> None:
-    recipe = load("quickstart", ["source=org/name", "prune.sparsity=2:4"])
-
-    assert recipe.source == "org/name"
-    assert [step.as_dict().get("sparsity") for step in recipe.steps if step.step == "prune"] == [
-        "2:4"
-    ]
 
 
 @pytest.mark.parametrize(
@@ -323,59 +225,3 @@ def test_a_sparsity_is_read_as_it_is_written(tmp_path: Path, written: str) -> No
 
     sparsity = step.as_dict()["sparsity"]
     assert sparsity == written if ":" in written else float(sparsity) == float(written)
-
-
-def test_a_path_wins_over_a_shipped_name(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    (tmp_path / "quickstart").write_text(HEAD + "steps: [look: ]")
-    monkeypatch.chdir(tmp_path)
-
-    assert load("quickstart", (), CATALOGUE).source == "models/tiny"
-
-
-def test_a_name_that_is_not_shipped_is_refused_with_the_nearest(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.chdir(tmp_path)
-
-    with pytest.raises(UsageError) as caught:
-        load("quikstart")
-
-    assert (caught.value.id, caught.value.at) == ("RECIPE-UNREADABLE", "quikstart")
-    assert "`quickstart`" in caught.value.do
-
-
-@pytest.mark.parametrize(
-    "name", ["missing.yaml", "folder/missing", "nul\0.yaml", "n" * 5000 + ".yaml"]
-)
-def test_a_file_that_is_missing_is_unreadable(name: str) -> None:
-    with pytest.raises(UsageError, match="RECIPE-UNREADABLE"):
-        load(name)
-
-
-def test_a_shipped_recipe_is_copied_as_it_is(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.chdir(tmp_path)
-
-    made = [copy("quickstart"), copy("quickstart", Path("own.yaml"))]
-    (tmp_path / "folder").mkdir()
-    made.append(copy("quickstart", Path("folder")))
-
-    assert made == [Path("quickstart.yaml"), Path("own.yaml"), Path("folder/quickstart.yaml")]
-    assert len({path.read_bytes() for path in made}) == 1
-    assert load("own.yaml") == load("quickstart")
-
-
-def test_a_copy_never_overwrites(tmp_path: Path) -> None:
-    taken = tmp_path / "taken.yaml"
-    taken.write_text("mine")
-
-    with pytest.raises(OutputError, match="OUT-EXISTS"):
-        copy("quickstart", taken)
-
-    assert taken.read_text() == "mine"
-
-
-def test_a_copy_into_a_missing_folder_is_refused(tmp_path: Path) -> None:
-    with pytest.raises(CompressorError, match="OUT-UNWRITABLE"):
-        copy("quickstart", tmp_path / "missing" / "own.yaml")

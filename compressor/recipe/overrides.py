@@ -10,9 +10,9 @@ from collections.abc import Iterator, Mapping, Sequence
 from typing import TypeAlias
 
 from compressor.errors import UsageError, listing, printable
-from compressor.fields import closest
+from compressor.recipe.fields import closest
 from compressor.step import Step
-from compressor.yaml import Items, Node, Table, Text
+from compressor.recipe.yaml import Items, Node, Table, Text
 
 Path: TypeAlias = Sequence[str | int]
 

@@ -16,7 +16,7 @@ from typing import Annotated, Any, Final, Literal, TypeVar, Union, get_args, get
 from pydantic import BaseModel, BeforeValidator, ValidationError
 
 from compressor.errors import UsageError, listing, printable
-from compressor.yaml import Items, Node, Table, Text
+from compressor.recipe.yaml import Items, Node, Table, Text
 
 Model = TypeVar("Model", bound=BaseModel)
 
@@ -204,7 +204,6 @@ def _field_error(error: ValidationError, table: Table) -> UsageError:
             node, name = node.values[str(part)], str(part)
         elif isinstance(node, Items) and isinstance(part, int):
             node = node.items[part]
-    said = first.get("ctx", {}).get("error", first["msg"])
     if first["type"] == "missing":
         return UsageError(
             "RECIPE-MISSING-KEY",
@@ -219,12 +218,17 @@ def _field_error(error: ValidationError, table: Table) -> UsageError:
     is_range = any(word in first["type"] for word in _OUT_OF_RANGE) or (
         first["type"] == "value_error" and is_number
     )
+    if "error" in first.get("ctx", {}):
+        # A validator of ours raised it, and says itself what it saw.
+        found = str(first["ctx"]["error"])
+    else:
+        found = f"{_seen(node)}: {first['msg'].replace('Input should be', 'expected')}"
     what = "out of range" if is_range else "that does not fit"
-    subject = f"`{printable(name, 40)}` has a value" if name else "a step has fields together"
+    message = f"`{printable(name, 40)}` has a value {what}"
     return UsageError(
         "RECIPE-RANGE" if is_range else "RECIPE-TYPE",
-        f"{subject} {what}",
+        message if name else "the fields of a step do not fit together",
         at=node.at,
-        found=f"{_seen(node)}: {printable(said, 300)}",
+        found=printable(found, 300),
         do="correct the value",
     )

@@ -155,9 +155,9 @@ class _Parser:
         )
 
     def _node(self, event: yaml.Event, depth: int) -> Node:
-        at = self._at(event)
         if isinstance(event, yaml.ScalarEvent):
             return self._text(event)
+        at = self._at(event)
         self._count(at)
         if depth > MAX_DEPTH:
             _refuse("LIMIT", "the recipe is nested too deeply", at, "more", _LEVELS)

@@ -7,8 +7,8 @@ from pathlib import Path
 
 from compressor.checkpoint.output import writing
 from compressor.errors import OutputError, UsageError, listing, printable
-from compressor.fields import closest
-from compressor.yaml import read
+from compressor.recipe.fields import closest
+from compressor.recipe.yaml import read
 
 
 def shipped() -> list[tuple[str, str]]:

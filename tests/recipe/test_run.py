@@ -1,20 +1,17 @@
-"""Running a recipe: folders, exit codes, `run.json`, and steps that are not done twice."""
+"""Running a recipe: folders, what each step reads, exit codes, and where a run may go."""
 
 from __future__ import annotations
 
 import fcntl
-import json
 import os
-from datetime import datetime
 from pathlib import Path
-from typing import Any
 
 import pytest
-from recipe_steps import CATALOGUE, DONE, tiny_checkpoint
+from recipe_steps import CATALOGUE, DONE, done, record, tiny_checkpoint, written
 
 from compressor.errors import CompressorError, InputError, OutputError, UsageError
 from compressor.report import Report
-from compressor.run import Outcome, run_recipe
+from compressor.recipe.run import run_recipe
 from compressor.step import RunOptions
 
 
@@ -23,23 +20,6 @@ def _in_a_folder_of_its_own(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> 
     monkeypatch.chdir(tmp_path)
     tiny_checkpoint(Path("models/tiny"))
     DONE.clear()
-
-
-def written(*steps: str, name: str = "recipe.yaml", source: str = "models/tiny") -> str:
-    lines = "".join(f"  - {step}\n" for step in steps)
-    Path(name).write_text(f"version: 1\nsource: {source}\nsteps:\n{lines}")
-    return name
-
-
-def done(recipe: str, *overrides: str, **options: Any) -> Outcome:
-    DONE.clear()
-    return run_recipe(recipe, overrides, RunOptions(**options), catalogue=CATALOGUE)
-
-
-def record(folder: str = "recipe-run") -> dict[str, Any]:
-    data = json.loads(Path(folder, "run.json").read_text())
-    assert isinstance(data, dict)
-    return data
 
 
 def test_each_step_has_its_folder_and_reads_the_last_checkpoint() -> None:
@@ -147,136 +127,6 @@ def test_an_error_ends_the_run_and_outranks_an_answer() -> None:
     assert data["steps"][1]["error"]["id"] == "CKPT-BROKEN"
 
 
-def test_run_json_says_what_ran_where_and_when() -> None:
-    done(written("look:", "copy: {round: 2}"), "copy.round=3")
-
-    data = record()
-    assert data["schema"] == "compressor.run/1"
-    assert (data["recipe"], data["source"]) == ("recipe.yaml", "models/tiny")
-    assert data["overrides"] == ["copy.round=3"]
-    assert data["tool"].startswith("compressor ")
-    assert data["versions"].keys() >= {"python", "numpy", "safetensors", "torch", "transformers"}
-    assert data["host"]["name"] == os.uname().nodename
-    assert datetime.fromisoformat(data["started"]) <= datetime.fromisoformat(data["finished"])
-    look, copy = data["steps"]
-    assert (look["name"], look["path"], look["step"]) == ("1-look", "1-look", {"step": "look"})
-    assert copy["step"] == {"step": "copy", "round": 3}
-    assert (look["is_checkpoint"], copy["is_checkpoint"]) == (False, True)
-    assert all(step["seconds"] >= 0 and not step["skipped"] for step in data["steps"])
-
-
-def test_a_rerun_does_nothing_twice_and_says_the_same(caplog: pytest.LogCaptureFixture) -> None:
-    recipe = written("look:", "copy:", "doubt:", "look: {against: source}")
-    first = done(recipe)
-    caplog.set_level("INFO", "compressor")
-
-    second = done(recipe)
-
-    assert DONE == []
-    assert second == first
-    assert [step["skipped"] for step in record()["steps"]] == [True] * 4
-    assert [line for line in caplog.messages if line.endswith("unchanged, skipped")] == [
-        f"{name}: unchanged, skipped" for name in ("1-look", "2-copy", "3-doubt", "4-look")
-    ]
-
-
-def test_a_changed_source_does_every_step_again() -> None:
-    recipe = written("look:", "copy:", "look:")
-    done(recipe)
-
-    tiny_checkpoint(Path("models/tiny"), seed=1)
-    outcome = done(recipe)
-
-    assert DONE == ["look", "copy", "look"]
-    assert outcome.checkpoint is not None
-    copied = (outcome.checkpoint / "model.safetensors").read_bytes()
-    assert copied == Path("models/tiny/model.safetensors").read_bytes()
-
-
-def test_another_source_of_the_same_run_does_every_step_again() -> None:
-    tiny_checkpoint(Path("models/other"), seed=1)
-    recipe = written("look:", "copy:")
-    done(recipe)
-
-    done(recipe, "source=models/other")
-
-    assert DONE == ["look", "copy"]
-
-
-@pytest.mark.parametrize(
-    ("override", "again"),
-    [
-        ("3-look.whole=5", ["look"]),
-        ("copy.round=5", ["copy", "look"]),
-        ("1-look.whole=5", ["look"]),
-    ],
-)
-def test_a_changed_step_is_done_again_with_those_that_read_it(
-    override: str, again: list[str]
-) -> None:
-    recipe = written("look:", "copy:", "look:")
-    done(recipe)
-
-    done(recipe, override)
-
-    assert again == DONE
-
-
-@pytest.mark.parametrize("damage", ["deleted", "edited", "emptied", "one more file"])
-def test_a_step_whose_folder_is_not_as_it_was_is_done_again(damage: str) -> None:
-    recipe = written("look:", "copy:", "look:")
-    done(recipe)
-    weights = Path("recipe-run/2-copy/model.safetensors")
-    match damage:
-        case "deleted":
-            weights.unlink()
-        case "edited":
-            data = bytearray(weights.read_bytes())
-            data[-1] ^= 1
-            weights.write_bytes(data)
-            os.utime(weights, ns=(0, 0))
-        case "emptied":
-            weights.write_bytes(b"")
-        case "one more file":
-            weights.with_name("more").touch()
-
-    done(recipe)
-
-    assert DONE[0] == "copy"
-    assert weights.read_bytes() == Path("models/tiny/model.safetensors").read_bytes()
-
-
-def test_a_step_that_broke_is_tried_again_and_the_steps_before_it_are_not() -> None:
-    with pytest.raises(InputError):
-        done(written("look:", "break:"))
-
-    done(written("look:", "copy:"))
-
-    assert DONE == ["copy"]
-
-
-def test_overwrite_does_every_step_again() -> None:
-    recipe = written("look:", "copy:")
-    done(recipe)
-
-    done(recipe, overwrite=True)
-
-    assert DONE == ["look", "copy"]
-
-
-def test_a_run_that_was_cut_off_in_a_record_starts_over() -> None:
-    recipe = written("look:", "copy:")
-    done(recipe)
-    path = Path("recipe-run/run.json")
-    data = record()
-    data["steps"] = [*data["steps"][:1], {**data["steps"][1], "status": "running"}]
-    path.write_text(json.dumps(data))
-
-    done(recipe)
-
-    assert DONE == ["copy"]
-
-
 def test_a_dry_run_shows_the_plan_and_touches_nothing() -> None:
     outcome = done(written("look: {whole: 3}", "copy:", source="models/missing"), dry_run=True)
 
@@ -338,7 +188,7 @@ def test_a_second_run_of_the_same_folder_is_refused_while_the_first_is_at_work()
     recipe = written("look:")
     done(recipe)
     descriptor = os.open("recipe-run", os.O_RDONLY)
-    fcntl.flock(descriptor, fcntl.LOCK_EX)
+    fcntl.flock(descriptor, fcntl.LOCK_SH)
 
     with pytest.raises(OutputError, match="OUT-BUSY"):
         done(recipe)
@@ -358,3 +208,14 @@ def test_the_source_is_never_changed() -> None:
     done(written("look:", "copy:", "look: {against: source}"))
 
     assert {path: path.read_bytes() for path in Path("models/tiny").iterdir()} == before
+
+
+def test_a_step_of_an_earlier_run_is_not_replaced_by_what_is_made_of_it() -> None:
+    recipe = written("copy:")
+    done(recipe)
+    before = record()
+
+    with pytest.raises(OutputError, match="OUT-IS-SOURCE"):
+        done(recipe, "source=recipe-run/1-copy", "copy.round=2")
+
+    assert record() == before

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
+import itertools
 import os
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -12,9 +12,11 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from compressor.errors import UsageError
-from compressor.yaml import MAX_BYTES, MAX_DEPTH, MAX_NODES, Items, Node, Table, Text, parse, read
+from compressor.recipe.yaml import MAX_BYTES, MAX_DEPTH, MAX_NODES, Items, Node, Table, Text, parse, read
 
-BOMB = "a: &a [x, x]\n" + "".join(f"{b}: &{b} [*{a}, *{a}]\n" for a, b in zip("abc", "bcd"))
+BOMB = "a: &a [x, x]\n" + "".join(
+    f"{b}: &{b} [*{a}, *{a}]\n" for a, b in itertools.pairwise("abcd")
+)
 
 
 def refusal(text: str) -> UsageError:
@@ -73,6 +75,17 @@ def test_whatever_is_dumped_is_read_back(data: dict[str, object]) -> None:
     text = pyyaml.safe_dump(data)
 
     assert as_data(parse(text, "recipe.yaml")) == data
+
+
+@given(st.text() | st.text("ab:-?&*!|>%@`,[]{}#'\"\\\n\t ~.<"))
+def test_any_text_is_a_mapping_or_a_refusal_with_a_place(text: str) -> None:
+    try:
+        found: object = parse(text, "recipe.yaml")
+    except UsageError as error:
+        found = error
+
+    assert isinstance(found, Table | UsageError)
+    assert found.at.startswith("recipe.yaml:")
 
 
 def as_data(node: Node) -> object:
@@ -173,7 +186,7 @@ def test_a_limit_ends_the_reading_before_what_lies_behind_it() -> None:
 
 
 @pytest.fixture
-def unreadable(tmp_path: Path, request: pytest.FixtureRequest) -> Iterator[Path]:
+def unreadable(tmp_path: Path, request: pytest.FixtureRequest) -> Path:
     path = tmp_path / "recipe.yaml"
     match request.param:
         case "directory":
@@ -193,7 +206,7 @@ def unreadable(tmp_path: Path, request: pytest.FixtureRequest) -> Iterator[Path]
             path.symlink_to("/dev/zero")
         case "loop of links":
             path.symlink_to(path)
-    yield path
+    return path
 
 
 @pytest.mark.parametrize(

@@ -17,12 +17,12 @@ from pydantic import BaseModel, ConfigDict, Field, InstanceOf
 from pydantic.json_schema import models_json_schema
 
 from compressor.errors import UsageError, listing, printable
-from compressor.fields import unknown_key, validated
-from compressor.overrides import overridden
-from compressor.shipped import find
+from compressor.recipe.fields import unknown_key, validated
+from compressor.recipe.overrides import overridden
+from compressor.recipe.shipped import find
 from compressor.step import Step
 from compressor.steps import COMMANDS_ONLY, STEPS
-from compressor.yaml import Items, Node, Table, Text, parse
+from compressor.recipe.yaml import Items, Node, Table, Text, parse
 
 Catalogue: TypeAlias = Mapping[str, type[Step]]
 

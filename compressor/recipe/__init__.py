@@ -1,0 +1,1 @@
+"""Recipes: YAML to steps that are checked before anything runs, and the runs themselves."""
