@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+from difflib import get_close_matches
 from pathlib import Path
 from typing import Any
 
+from compressor.errors import UsageError, listing, printable
 from compressor.report import Report
 from compressor.step import RunOptions, Step, parsed, run
 from compressor.steps.diff import Diff
@@ -34,5 +36,24 @@ def diff(model: str | Path, against: str | Path, **fields: Any) -> Report:
 
 
 def _call(kind: type[Step], model: str | Path, fields: dict[str, Any]) -> Report:
-    options = {name: fields.pop(name) for name in RunOptions.model_fields if name in fields}
-    return run(parsed(kind, fields), str(model), parsed(RunOptions, options))
+    known = [name for name in (*kind.model_fields, *RunOptions.model_fields) if name != "step"]
+    for name in fields:
+        if name not in known:
+            raise _unknown(name, known)
+    # A fraction is exact as it was written: 0.1 is one tenth, though no float is.
+    values = {
+        name: str(value) if isinstance(value, float) else value for name, value in fields.items()
+    }
+    options = {name: values.pop(name) for name in RunOptions.model_fields if name in values}
+    return run(parsed(kind, values), str(model), parsed(RunOptions, options))
+
+
+def _unknown(name: str, known: list[str]) -> UsageError:
+    near = get_close_matches(name, known, 1)
+    return UsageError(
+        "USAGE",
+        "the function has no such argument",
+        at=printable(name),
+        found=f"`{printable(name)}`, expected one of: {listing(known, 40)}",
+        do=f"did you mean `{near[0]}`?" if near else "remove it, or correct its spelling",
+    )

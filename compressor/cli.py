@@ -1,4 +1,4 @@
-"""The command line: one command per step, its options read off the step's fields.
+"""The command line: the commands of the steps, of recipes, and how it all starts and ends.
 
 Results go to stdout, everything else to stderr. An error is shown once, here, in the five lines of
 `CompressorError`; the exit codes are those of docs/errors.md.
@@ -6,191 +6,54 @@ Results go to stdout, everything else to stderr. An error is shown once, here, i
 
 from __future__ import annotations
 
-import inspect
 import json
 import sys
-from collections.abc import Callable, Iterator
-from dataclasses import fields, replace
+from collections.abc import Sequence
 from importlib.metadata import version
 from pathlib import Path
-from typing import Annotated, Any, Literal, get_args, get_origin
+from typing import Annotated
 
 import typer
-from pydantic.fields import FieldInfo
 
-from compressor.recipe import shipped
-from compressor.checkpoint.limits import Limits
+from compressor.commands import Debug, Json, Quiet, command
 from compressor.ending import ends
-from compressor.errors import UsageError, printable
+from compressor.errors import printable
+from compressor.recipe import shipped
 from compressor.recipe.model import json_schema, load
 from compressor.recipe.run import run_recipe
-from compressor.step import RunOptions, Step, parsed, run
+from compressor.step import RunOptions
 from compressor.steps import STEPS
-from compressor.view.terminal import Terminal
+from compressor.view.terminal import Terminal, speak_any_encoding
 
-OUTPUT_ONLY = {"output", "overwrite", "resume", "dry_run", "push_to_hub", "private"}
-"""Run options that mean something only where a step makes a checkpoint."""
+ALIASES = {"output-dir": "output"}
+"""What other tools call an option; accepted, not shown."""
 
-MODEL_HELP = "A folder, a hub id (org/name or org/name@revision), or package:NAME."
 
-METAVARS = {"only": "PATTERN", "skip": "PATTERN", "output": "FOLDER", "push_to_hub": "REPO"}
+def spelled(token: str) -> str:
+    """An option or command as we spell it: with dashes, by our name."""
+    name = token.replace("_", "-")
+    return ALIASES.get(name, name)
+
 
 EXIT_CODES = (
     "Exit codes: 0 ok · 1 measured, and the answer is no · 2 usage or recipe · 3 bad input · "
-    "4 refused by policy · 5 output · 6 resources · 7 network · 70 bug · 130, 143 stopped by a signal"
+    "4 refused by policy · 5 output · 6 resources · 7 network · 70 bug · 129, 130, 143 "
+    "stopped by a signal · 141 stdout was closed"
 )
 
 app = typer.Typer(
     name="compressor",
     help="Make any Hugging Face checkpoint smaller and faster, and know honestly what it cost.",
     epilog=EXIT_CODES,
-    no_args_is_help=True,
     add_completion=False,
     pretty_exceptions_enable=False,
     rich_markup_mode="rich",
     context_settings={
         "help_option_names": ["-h", "--help"],
-        "token_normalize_func": lambda token: token.replace("_", "-"),
+        "token_normalize_func": spelled,
     },
 )
-recipes = typer.Typer(help="List, copy, check and describe recipes.", no_args_is_help=True)
-
-Json = Annotated[bool, typer.Option("--json", help="Print one JSON document on stdout.")]
-Quiet = Annotated[bool, typer.Option("--quiet", "-q", help="No notes, no bars: only the result.")]
-Debug = Annotated[bool, typer.Option("--debug", help="Show the traceback of an error.")]
-Limit = Annotated[
-    list[str] | None,
-    typer.Option(
-        "--limit",
-        metavar="NAME=NUMBER",
-        help="Raise a limit on input files: " + ", ".join(f.name for f in fields(Limits)) + ".",
-        rich_help_panel="Run options",
-    ),
-]
-
-
-def flag(name: str) -> str:
-    """How the command line spells a field: `--max-shard-size`."""
-    return "--" + name.replace("_", "-")
-
-
-def command(kind: type[Step]) -> Callable[..., None]:
-    """The function behind a command: its parameters are the fields of the step and the run options."""
-    runs = {
-        name: info
-        for name, info in RunOptions.model_fields.items()
-        if name != "limits" and (kind.makes_checkpoint or name not in OUTPUT_ONLY)
-    }
-    steps = {name: info for name, info in kind.model_fields.items() if name != "step"}
-
-    def call(**given: Any) -> None:
-        shown = Terminal(json=given.pop("json"), quiet=given.pop("quiet"), debug=given.pop("debug"))
-        limits, model = _limits(given.pop("limit")), given.pop("model", None) or ""
-        values = {name: tuple(v) if isinstance(v, list) else v for name, v in given.items()}
-        options = {name: values.pop(name) for name in runs}
-        step = parsed(kind, _given(values), flag)
-        with shown.progress() as observe:
-            chosen = parsed(RunOptions, {**_given(options), "limits": limits}, flag)
-            report = run(step, model, chosen, observe)
-        shown.show(report)
-        raise typer.Exit(report.exit_code)
-
-    call.__doc__ = kind.__doc__
-    parameters = [
-        *_arguments(kind),
-        *(_parameter(name, info, None) for name, info in steps.items() if not _is_argument(info)),
-        *(_parameter(name, info, "Run options") for name, info in runs.items()),
-        *_common(),
-    ]
-    call.__signature__ = inspect.Signature(parameters)  # type: ignore[attr-defined]  # typer reads it
-    call.__annotations__ = {each.name: each.annotation for each in parameters}
-    return call
-
-
-def _arguments(kind: type[Step]) -> Iterator[inspect.Parameter]:
-    if kind.argument is not None:
-        is_optional = kind.argument.startswith("[")
-        info = typer.Argument(metavar=kind.argument.strip("[]"), help=MODEL_HELP, show_default=False)
-        default = None if is_optional else inspect.Parameter.empty
-        yield _keyword("model", Annotated[str | None if is_optional else str, info], default)
-    for name, field in kind.model_fields.items():
-        if _is_argument(field):
-            argument = typer.Argument(metavar=name.upper(), help=field.description)
-            yield _keyword(name, Annotated[str, argument])
-
-
-def _is_argument(field: FieldInfo) -> bool:
-    extra = field.json_schema_extra
-    return isinstance(extra, dict) and "argument" in extra
-
-
-def _parameter(name: str, field: FieldInfo, panel: str | None) -> inspect.Parameter:
-    """An option; text is parsed by the step itself, so that every caller gets the same message."""
-    help_text = (field.description or "").replace("[", "\\[")
-    kind: Any = field.annotation
-    if kind in (bool, bool | None):
-        names = f"{flag(name)}/--no-{flag(name)[2:]}" if kind == (bool | None) else flag(name)
-        info = typer.Option(names, help=help_text, show_default=False, rich_help_panel=panel)
-        return _keyword(name, Annotated[bool | None, info], None)
-    metavar = _metavar(name, kind)
-    info = typer.Option(
-        flag(name),
-        *(["-o"] if name == "output" else []),
-        metavar=metavar,
-        help=help_text,
-        show_default=False,
-        rich_help_panel=panel,
-    )
-    if get_origin(kind) is tuple:
-        return _keyword(name, Annotated[list[str] | None, info], None)
-    default = inspect.Parameter.empty if field.is_required() else None
-    return _keyword(name, Annotated[str if field.is_required() else str | None, info], default)
-
-
-def _metavar(name: str, kind: Any) -> str:
-    choices = [
-        choice
-        for part in (kind, *get_args(kind))
-        if get_origin(part) is Literal
-        for choice in get_args(part)
-    ]
-    return "|".join(map(str, choices)) or METAVARS.get(name, name.upper().split("_")[-1])
-
-
-def _common() -> Iterator[inspect.Parameter]:
-    yield _keyword("limit", Limit, None)
-    for name, kind in (("json", Json), ("quiet", Quiet), ("debug", Debug)):
-        yield _keyword(name, kind, False)
-
-
-def _keyword(name: str, kind: Any, default: Any = inspect.Parameter.empty) -> inspect.Parameter:
-    return inspect.Parameter(
-        name, inspect.Parameter.KEYWORD_ONLY, default=default, annotation=kind
-    )
-
-
-def _given(values: dict[str, Any]) -> dict[str, Any]:
-    """What the user gave; what was left out takes the step's own default."""
-    return {name: value for name, value in values.items() if value is not None}
-
-
-def _limits(given: list[str] | None) -> Limits:
-    known = {field.name: field for field in fields(Limits)}
-    changed: dict[str, int | bool] = {}
-    for text in given or []:
-        name, _, number = text.partition("=")
-        name = name.replace("-", "_")
-        if name not in known or not number.isdecimal() or len(number) > 18:
-            raise UsageError(
-                "USAGE",
-                "a limit is given as NAME=NUMBER",
-                at="--limit",
-                found=f"`{printable(text)}`, expected one of {', '.join(known)}",
-                do="for example --limit header=100000000",
-            )
-        changed[name] = bool(int(number)) if name == "allow_sparse" else int(number)
-    return replace(Limits(), **changed)  # type: ignore[arg-type]  # names were checked above
-
+recipes = typer.Typer(help="List, copy, check and describe recipes.")
 
 for name, kind in STEPS.items():
     app.command(name)(command(kind))
@@ -207,7 +70,9 @@ def run_command(
         Path | None, typer.Option("--output", "-o", metavar="FOLDER", help="Folder of the run.")
     ] = None,
     overwrite: Annotated[bool, typer.Option("--overwrite", help="Do every step again.")] = False,
-    resume: Annotated[bool, typer.Option("--resume", help="Go on after an interrupted run.")] = False,
+    resume: Annotated[
+        bool, typer.Option("--resume", help="Go on after an interrupted run.")
+    ] = False,
     workers: Annotated[int, typer.Option(min=1, max=64, help="Threads that read.")] = 2,
     offline: Annotated[bool, typer.Option("--offline", help="Open no connection.")] = False,
     allow_pickle: Annotated[
@@ -230,9 +95,7 @@ def run_command(
         dry_run=dry_run,
     )
     with shown.progress() as observe:
-        outcome = run_recipe(
-            recipe, set or [], options, on_report=shown.show_step, observe=observe
-        )
+        outcome = run_recipe(recipe, set or [], options, on_report=shown.show_step, observe=observe)
     shown.show_run(outcome.reports, outcome.folder, outcome.checkpoint)
     raise typer.Exit(outcome.exit_code)
 
@@ -287,9 +150,23 @@ def root(
 
 def main() -> None:
     """Entry point: run the command, say its error once, exit with its code."""
-    arguments = sys.argv[1:]
+    speak_any_encoding()
+    sys.exit(ended(sys.argv[1:]))
 
-    def call() -> int:
-        return int(app(arguments, standalone_mode=False) or 0)
 
-    sys.exit(ends(call, is_json="--json" in arguments, is_debug="--debug" in arguments))
+def ended(arguments: Sequence[str]) -> int:
+    """The exit code of a command line; whatever goes wrong was said on stderr."""
+    is_bare = list(arguments) in ([], ["recipe"])
+    words = [*arguments, "--help"] if is_bare else list(arguments)
+    is_json, is_debug = "--json" in words, "--debug" in words
+    return ends(lambda: _called(words), is_json=is_json, is_debug=is_debug)
+
+
+def _called(words: list[str]) -> int:
+    """Not `app()`: its own handlers turn a closed pipe into 1, and Ctrl-C into 130 unsaid."""
+    try:
+        with typer.main.get_command(app).make_context("compressor", words) as context:
+            context.command.invoke(context)
+    except typer.Exit as end:
+        return end.exit_code
+    return 0

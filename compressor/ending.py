@@ -13,16 +13,18 @@ import tempfile
 import traceback
 from collections.abc import Callable
 from types import FrameType
-from typing import final
+from typing import Final, cast, final
 
-import click
+import typer
 
 from compressor.errors import CompressorError, ResourceError, UsageError, printable
 
 SECRET = re.compile(r"hf_[A-Za-z0-9]{8,}|(?i:bearer|token|password|secret)[=: ]+\S+")
 
-PIPE_CLOSED = 141
-BUG = 70
+COMMAND_LINE_ERROR: Final = typer.BadParameter.__mro__[1]
+"""`click.UsageError`. Newer versions of Typer carry their own click; all name this subclass."""
+
+PIPE_CLOSED: Final = 141
 
 
 @final
@@ -69,13 +71,13 @@ def _as_error(error: Exception) -> CompressorError:
     """Every exception as one of our kinds; what nobody foresaw is a bug, with a crash file."""
     if isinstance(error, CompressorError):
         return error
-    if isinstance(error, click.ClickException):
-        context = getattr(error, "ctx", None)
+    if isinstance(error, COMMAND_LINE_ERROR):
+        given = cast(typer.BadParameter, error)
         return UsageError(
             "USAGE",
             "the command line cannot be understood",
-            at=context.command_path if context is not None else "compressor",
-            found=printable(error.format_message(), 300),
+            at=given.ctx.command_path if given.ctx is not None else "compressor",
+            found=printable(given.format_message(), 300),
             do="see the options with --help",
         )
     if isinstance(error, MemoryError):
@@ -115,7 +117,7 @@ def _crash_file() -> str:
 
 def _say(line: str) -> None:
     with contextlib.suppress(OSError, ValueError):
-        print(line.encode("utf-8", "replace").decode(), file=sys.stderr, flush=True)
+        print(line, file=sys.stderr, flush=True)
 
 
 def _close_stdout() -> None:

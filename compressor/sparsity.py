@@ -4,10 +4,15 @@ from __future__ import annotations
 
 import re
 from dataclasses import dataclass
+from decimal import Context, Decimal
 from fractions import Fraction
 from typing import TypeAlias, final
 
+from compressor.errors import printable
+
 MAX_GROUP = 64
+
+_DIGITS = Context(prec=40)
 
 
 @final
@@ -26,7 +31,9 @@ class Unstructured:
         return round(self.fraction * count)
 
     def __str__(self) -> str:
-        return f"{float(self.fraction):.12g}"
+        return str(
+            _DIGITS.divide(Decimal(self.fraction.numerator), Decimal(self.fraction.denominator))
+        )
 
 
 @final
@@ -76,9 +83,9 @@ class VectorNM:
 
 Sparsity: TypeAlias = Unstructured | NM | VectorNM
 
-_FRACTION = re.compile(r"\d{0,20}\.?\d{1,20}(?:[eE][+-]?\d{1,3})?|\d{1,20}\.")
-_NM = re.compile(r"(\d{1,3}):(\d{1,3})")
-_VECTOR = re.compile(r"vector:(\d{1,3}):(\d{1,3}):(\d{1,5})")
+_FRACTION = re.compile(r"[0-9]{0,20}\.?[0-9]{1,40}(?:[eE][+-]?[0-9]{1,3})?|[0-9]{1,20}\.")
+_NM = re.compile(r"([0-9]{1,3}):([0-9]{1,3})")
+_VECTOR = re.compile(r"vector:([0-9]{1,3}):([0-9]{1,3}):([0-9]{1,5})")
 
 
 def parse(text: str) -> Sparsity:
@@ -92,5 +99,5 @@ def parse(text: str) -> Sparsity:
         return Unstructured(Fraction(text))
     raise ValueError(
         "expected a fraction such as `0.5`, N:M such as `2:4`, or `vector:2:4:64`, "
-        f"found `{text[:40]}`"
+        f"found `{printable(text, 40)}`"
     )

@@ -20,6 +20,7 @@ from compressor.errors import CompressorError
 pytestmark = pytest.mark.timeout(60)
 
 SHAPE = re.compile(r"error\[[A-Z][A-Z0-9]*(-[A-Z0-9]+)*\]: [^\n]{10,160}")
+MINUS_ZERO = b'{"a":{"dtype":"F32","shape":[-0],"data_offsets":[0,0]}}'
 TWO = {"a": entry([2], 0, 8), "b": entry([2], 8, 16)}
 
 
@@ -76,6 +77,7 @@ ONE_FILE = [
     ("A12 of 4000 digits", bad.header({"a": entry([1], 0, 10**4000)}, 4), 3, "CKPT-OFFSET"),
     ("A13 shape and bytes", bad.header({"a": entry([2], 0, 4)}, 4), 3, "CKPT-SHAPE"),
     ("A13 negative shape", bad.header({"a": entry([-1], 0, 4)}, 4), 3, "CKPT-SHAPE"),
+    ("A13 minus zero", bad.header(MINUS_ZERO), 3, "CKPT-SHAPE"),
     ("A14 overflow", bad.header({"a": entry([2**33, 2**33], 0, 4)}, 4), 3, "CKPT-OVERFLOW"),
     ("A15 impossible and empty", bad.header({"a": entry([2**62, 0], 0, 0)}), 3, "CKPT-SHAPE"),
     (
@@ -109,6 +111,7 @@ ONE_FILE = [
     ("A21 number", bad.header({"__metadata__": {"a": 1}}), 3, "CKPT-METADATA"),
     ("A21 nested", bad.header({"__metadata__": {"a": {"b": "c"}}}), 3, "CKPT-METADATA"),
     ("A21 tensor", bad.header({"__metadata__": TWO["a"]}, 8), 3, "CKPT-METADATA"),
+    ("A21 null", bad.header({"__metadata__": None}), 3, "CKPT-METADATA"),
     ("A21 surrogate", bad.header(b'{"__metadata__":{"a":"\\ud800"}}'), 3, "CKPT-METADATA"),
     ("A22 dtype", bad.header({"a": entry([2], 0, 8, "F33")}, 8), 3, "CKPT-DTYPE"),
     ("A22 dtype is a list", bad.header({"a": entry([2], 0, 8, [])}, 8), 3, "CKPT-DTYPE"),
@@ -203,6 +206,12 @@ TWO_SHARDS = [
     (
         "B14 stale single",
         lambda folder: bad.save(folder / "model.safetensors", bad.llama()),
+        3,
+        "CKPT-AMBIGUOUS",
+    ),
+    (
+        "B14 no index",
+        bad.both(bad.remove(bad.INDEX), bad.add("model.safetensors")),
         3,
         "CKPT-AMBIGUOUS",
     ),

@@ -7,6 +7,7 @@ a signal.
 
 from __future__ import annotations
 
+import errno
 import os
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator
@@ -20,7 +21,7 @@ import numpy.typing as npt
 
 from compressor.checkpoint.header import DTYPE_BITS, TensorInfo
 from compressor.checkpoint.reader import Shard
-from compressor.errors import InputError
+from compressor.errors import CompressorError, InputError, ResourceError
 
 Bits: TypeAlias = npt.NDArray[np.unsignedinteger[Any]]
 Result = TypeVar("Result")
@@ -88,7 +89,11 @@ class Reader:
         self._ahead = workers + 2
         for shard in shards:
             flags = os.O_RDONLY | os.O_CLOEXEC | os.O_NONBLOCK
-            self._descriptors[shard.name] = os.open(folder / shard.name, flags)
+            try:
+                self._descriptors[shard.name] = os.open(folder / shard.name, flags)
+            except OSError as error:
+                self.__exit__()
+                raise _unopened(shard, error) from error
 
     def __enter__(self) -> Reader:
         return self
@@ -108,7 +113,7 @@ class Reader:
         return extent.view(buffer)
 
     def in_order(self, work: Callable[[Item], Result], items: Iterable[Item]) -> Iterator[Result]:
-        """`work` over `items` on the threads, a few ahead; results come in the order of the items."""
+        """`work` over `items` on the threads, a few ahead; results come in their order."""
         pending: deque[Future[Result]] = deque()
         try:
             for item in items:
@@ -133,6 +138,24 @@ class Reader:
         for result in results:
             total = total + result
         return total  # type: ignore[no-any-return]  # a sum of Results is a Result
+
+
+def _unopened(shard: Shard, error: OSError) -> CompressorError:
+    if error.errno in {errno.EMFILE, errno.ENFILE}:
+        return ResourceError(
+            "LIMIT-FILES",
+            "the system lets this process open no more files",
+            at=shard.name,
+            found=f"{error.strerror}, expected one open file for each weight file",
+            do="raise the limit, for example with: ulimit -n 4096",
+        )
+    return InputError(
+        "SOURCE-CHANGED",
+        "a weight file can no longer be opened",
+        at=shard.name,
+        found=f"{error.strerror}, expected the file whose header was read",
+        do="make sure that nothing writes to the source, then run again",
+    )
 
 
 def read_exactly(descriptor: int, buffer: npt.NDArray[np.uint8], extent: Extent) -> None:

@@ -3,15 +3,17 @@
 from __future__ import annotations
 
 import json
+import os
 import re
 from collections.abc import Mapping
 from typing import Any, Final, TypeAlias
 
-from compressor.checkpoint.digest import new_hasher
+from compressor.checkpoint.blocks import Reader
+from compressor.checkpoint.digest import digest_of, new_hasher
 from compressor.checkpoint.output import Output
 from compressor.checkpoint.reader import Checkpoint
 from compressor.checkpoint.source import Source
-from compressor.errors import InputError, listing
+from compressor.errors import InputError, listing, printable
 from compressor.report import Report
 
 Fingerprint: TypeAlias = tuple[int, int, int, int]
@@ -25,41 +27,66 @@ def fingerprints(checkpoint: Checkpoint) -> dict[str, Fingerprint]:
     names = [shard.name for shard in checkpoint.shards()] + list(checkpoint.companions)
     found = {}
     for name in names:
-        status = (checkpoint.folder / name).stat()
+        try:
+            status = (checkpoint.folder / name).stat()
+        except OSError as error:
+            raise _changed(name, f"{error.strerror}, expected the file that was listed") from error
         found[name] = (status.st_dev, status.st_ino, status.st_size, status.st_mtime_ns)
     return found
 
 
+def stamp(prints: Mapping[str, Fingerprint]) -> str:
+    """One digest over what two runs must find alike: not the device, which a remount changes."""
+    return digest_of({name: [size, time] for name, (_, _, size, time) in prints.items()})
+
+
+def require_same_headers(checkpoint: Checkpoint, reader: Reader) -> None:
+    """Refuse weight files whose open descriptors hold other headers than the run was planned by."""
+    for shard in checkpoint.shards():
+        raw = shard.header.raw
+        if os.pread(reader.descriptor(shard), len(raw), 0) != raw:
+            raise _changed(shard.name, "another header than was read before")
+
+
 def require_unchanged(checkpoint: Checkpoint, before: Mapping[str, Fingerprint]) -> None:
     """Refuse to commit what was read from a source that changed meanwhile."""
-    try:
-        after = fingerprints(checkpoint)
-    except OSError:
-        after = {}
-    if changed := [name for name in before if after.get(name) != before[name]]:
-        raise InputError(
-            "SOURCE-CHANGED",
-            "the source changed while it was being read",
-            at=checkpoint.folder.name,
-            found=f"{len(changed)} files differ from the start of the run: {listing(changed)}",
-            do="make sure that nothing writes to the source, then run again",
-        )
+    after = fingerprints(checkpoint)
+    if changed := [name for name in before if after[name] != before[name]]:
+        found = f"{len(changed)} files differ from the start of the run: {listing(changed)}"
+        raise _changed(checkpoint.folder.name, found)
+
+
+def _changed(at: str, found: str) -> InputError:
+    return InputError(
+        "SOURCE-CHANGED",
+        "the source changed while it was being read",
+        at=at,
+        found=found,
+        do="make sure that nothing writes to the source, then run again",
+    )
 
 
 def copy(checkpoint: Checkpoint, output: Output) -> dict[str, dict[str, Any]]:
     """Copy configs, tokenizers, processors, licences and code as data; digests of what was read."""
     digests = {}
+    configs = {f"{component.prefix}config.json" for component in checkpoint.components}
     for name in checkpoint.companions:
-        data = (checkpoint.folder / name).read_bytes()
+        try:
+            data = (checkpoint.folder / name).read_bytes()
+        except OSError as error:
+            raise _changed(name, f"{error.strerror}, expected the file that was listed") from error
         digests[name] = {"digest": new_hasher(data).hexdigest(), "size": len(data)}
-        is_config = name.rpartition("/")[2] == "config.json"
+        is_config = name in configs
         output.write(name, _without_dangling_code(data, name, checkpoint) if is_config else data)
     return digests
 
 
 def _without_dangling_code(data: bytes, name: str, checkpoint: Checkpoint) -> bytes:
-    """The config, less an `auto_map` whose modules are not copied with it (`other/repo--code.X`)."""
-    config = json.loads(data)
+    """The config, less an `auto_map` whose modules are not copied along (`other/repo--code.X`)."""
+    try:
+        config = json.loads(data)
+    except ValueError as error:
+        raise _changed(name, "no JSON, expected the config that was read before") from error
     auto_map = config.get("auto_map")
     if not isinstance(auto_map, dict):
         return data
@@ -69,11 +96,15 @@ def _without_dangling_code(data: bytes, name: str, checkpoint: Checkpoint) -> by
     if modules <= set(checkpoint.companions):
         return data
     del config["auto_map"]
-    return json.dumps(config, indent=2, ensure_ascii=False).encode() + b"\n"
+    return json.dumps(config, indent=2).encode() + b"\n"
 
 
 def _flat(value: object) -> list[str]:
-    return [text for item in value for text in _flat(item)] if isinstance(value, list) else [str(value)]
+    return (
+        [text for item in value for text in _flat(item)]
+        if isinstance(value, list)
+        else [str(value)]
+    )
 
 
 def card(source: Source, checkpoint: Checkpoint, report: Report) -> str:
@@ -83,7 +114,12 @@ def card(source: Source, checkpoint: Checkpoint, report: Report) -> str:
     front = {
         **({"base_model": source.id} if is_hub else {}),
         "library_name": _library(checkpoint),
-        "tags": ["compressor", "pruned", "sparsity", *([str(sparsity)] if ":" in str(sparsity) else [])],
+        "tags": [
+            "compressor",
+            "pruned",
+            "sparsity",
+            *([str(sparsity)] if ":" in str(sparsity) else []),
+        ],
         **({"license": license} if (license := _license(checkpoint)) else {}),
     }
     yaml = "\n".join(
@@ -99,7 +135,7 @@ def card(source: Source, checkpoint: Checkpoint, report: Report) -> str:
     origin = source.id if source.id else source.name
     loads = "SentenceTransformer" if "modules.json" in checkpoint.companions else "from_pretrained"
     return (
-        f"---\n{yaml}\n---\n\n# {source.name}, {report.name}d\n\n"
+        f"---\n{yaml}\n---\n\n# {_cell(source.name)}, {report.name}d\n\n"
         f"Made from `{_cell(origin)}`"
         + (f" at revision `{source.revision}`" if source.revision else "")
         + f" by `compressor {report.name}` with `{_cell(step)}`.\n\n"
@@ -111,7 +147,7 @@ def card(source: Source, checkpoint: Checkpoint, report: Report) -> str:
 
 
 def _cell(value: object) -> str:
-    return str(value).replace("|", "\\|").replace("\n", " ").replace("`", "'")
+    return printable(value, 200).replace("|", "\\|").replace("`", "'")
 
 
 def _library(checkpoint: Checkpoint) -> str:
@@ -125,7 +161,8 @@ def _license(checkpoint: Checkpoint) -> str | None:
     path = checkpoint.folder / "README.md"
     if not path.is_file():
         return None
-    text = path.read_bytes()[:65_536].decode("utf-8", "replace")
+    with path.open("rb") as file:
+        text = file.read(65_536).decode("utf-8", "replace")
     front = text.split("\n---", 1)[0] if text.startswith("---") else ""
     match = _LICENSE.search(front)
     return match.group(1) if match else None

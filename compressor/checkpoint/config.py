@@ -59,7 +59,7 @@ def parse_config(raw: bytes, at: str, limits: Limits) -> dict[str, Any]:
             "HUB-KERNEL",
             "the config names an implementation that would be fetched as code",
             at=at,
-            found=f"{listing(kernels)}; expected one of {', '.join(sorted(_ATTENTIONS))}",
+            found=f"{listing(kernels)}; expected a built-in one, such as `eager` or `sdpa`",
             do="remove the key from the config if you trust its other content",
         )
     _check_dtypes(config, at)

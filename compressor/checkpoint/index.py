@@ -78,11 +78,12 @@ def require_unique(shards: Tensors, at: str) -> None:
     for shard, tensors in shards.items():
         for tensor in tensors:
             if tensor.name in places:
+                pair = f"{places[tensor.name]} and {shard}"
                 raise InputError(
                     "CKPT-DUPLICATE",
                     "a tensor is stored in two shards",
                     at=at,
-                    found=f"`{printable(tensor.name)}` in {places[tensor.name]} and {shard}",
+                    found=f"`{printable(tensor.name)}` in {pair}, expected one",
                     do="remove the stale shard, then run again",
                 )
             places[tensor.name] = shard
@@ -93,15 +94,15 @@ def check_index(index: Index, shards: Tensors) -> tuple[str, ...]:
     stored = {tensor.name: shard for shard, tensors in shards.items() for tensor in tensors}
     absent = [name for name in index.weight_map if name not in stored]
     if absent:
-        found = f"{len(absent)} tensors that no shard holds: {listing(absent)}"
+        found = f"{len(absent)} that no shard holds: {listing(absent)}; expected none"
         _fail("an index names tensors that are not stored", index.at, found)
     unnamed = [name for name in stored if name not in index.weight_map]
     if unnamed:
-        found = f"{len(unnamed)} stored tensors that it leaves out: {listing(unnamed)}"
+        found = f"{len(unnamed)} stored ones left out: {listing(unnamed)}; expected none"
         _fail("an index does not name every stored tensor", index.at, found)
     misplaced = [name for name, shard in stored.items() if index.weight_map[name] != shard]
     if misplaced:
-        found = f"{len(misplaced)} tensors that lie in another shard: {listing(misplaced)}"
+        found = f"{len(misplaced)} that lie in another shard: {listing(misplaced)}; expected none"
         _fail("an index maps tensors to the wrong shard", index.at, found)
     total = sum(tensor.nbytes for tensors in shards.values() for tensor in tensors)
     if index.total_size is None or index.total_size == total:
@@ -128,7 +129,7 @@ def _refuse_missing(missing: list[str], here: set[str], at: str) -> NoReturn:
         "CKPT-MISSING-SHARD",
         "the index names a shard that is not there",
         at=at,
-        found=f"{len(missing)} missing: {listing(missing)}{hint}",
+        found=f"{len(missing)} missing: {listing(missing)}{hint}; expected every shard",
         do="fetch the missing files into the folder",
     )
 

@@ -58,27 +58,24 @@ class Output:
             check_target(target, source, overwrite=overwrite)
             self._old = _identity(target) if overwrite else None
             self._made = [folder for folder in target.parents if not folder.exists()]
-            try:
+            with contextlib.ExitStack() as undo:
+                undo.callback(self._remove_parents)
                 target.parent.mkdir(parents=True, exist_ok=True)
                 found = _interrupted(target, run_key, is_wanted=resume)
                 if found is None:
-                    _require_space(target, need)
-                self.folder = found or temporary.new_folder(target)
-            except BaseException:
-                self._remove_parents()
-                raise
-            self._lock = _claimed(self.folder, target)
-            try:
+                    self.folder = temporary.new_folder(target)
+                    undo.callback(self._discard)
+                    _require_space(self.folder, need)
+                else:
+                    self.folder = found
+                self._lock = _claimed(self.folder, target)
+                undo.callback(os.close, self._lock)
                 if found is None:
                     self._require_exchange()
                     self.record({"run_key": run_key, "stamp": stamp})
                 else:
                     self._trust_what_can_be_proven(stamp)
-            except BaseException:
-                if found is None:
-                    self._discard()
-                os.close(self._lock)
-                raise
+                undo.pop_all()
 
     def __enter__(self) -> Output:
         return self
@@ -170,6 +167,8 @@ class Output:
     def _trust_what_can_be_proven(self, stamp: str) -> None:
         """Resume: keep recorded shards whose bytes still have their digest; delete the rest."""
         lines = _journal(self.folder)
+        if not lines:
+            raise busy(self.target)
         if lines[0]["stamp"] != stamp:
             raise InputError(
                 "SOURCE-CHANGED",
@@ -187,10 +186,12 @@ class Output:
             self.files[entry["name"]] = {"digest": entry["digest"], "size": entry["size"]}
         kept = (self.folder / JOURNAL).read_bytes().split(b"\n")[: len(self.records)]
         os.truncate(self.folder / JOURNAL, sum(len(line) + 1 for line in kept))
-        for path in self.folder.rglob("*"):
-            name = path.relative_to(self.folder).as_posix()
-            if path.is_file() and name not in {*self.files, MANIFEST, JOURNAL}:
+        keep = {self.folder / name for name in (*self.files, MANIFEST, JOURNAL)}
+        for path in sorted(set(self.folder.rglob("*")) - keep, reverse=True):
+            if not path.is_dir():
                 path.unlink()
+            elif not any(path.iterdir()):
+                path.rmdir()
 
     def _require_exchange(self) -> None:
         if self._old is not None and not rename.can_exchange(self.folder):
@@ -244,7 +245,7 @@ def _interrupted(target: Path, run_key: str, *, is_wanted: bool) -> Path | None:
         if is_wanted and _journal(path)[:1] and _journal(path)[0]["run_key"] == run_key:
             found = path
         else:
-            log.warning("an interrupted run left %s: remove it with compressor clean", path)
+            log.warning("an interrupted run left %s; compressor clean removes it", path)
     return found
 
 
@@ -268,7 +269,8 @@ def _require_space(target: Path, need: int) -> None:
 
 def _journal(folder: Path) -> list[dict[str, Any]]:
     """The entries up to the first line that is torn; none where the first one is."""
-    path, entries = folder / JOURNAL, []
+    path = folder / JOURNAL
+    entries: list[dict[str, Any]] = []
     lines = path.read_bytes().split(b"\n")[:-1] if path.is_file() else []
     for line in lines:
         try:

@@ -9,7 +9,7 @@ from typing import Final
 from compressor.errors import CompressorError, InputError, RefusedError, listing
 
 _PICKLE: Final = re.compile(
-    r".*\.(?:bin|pt|pth|ckpt|pkl|pickle|joblib|distcp|npy|npz)|\.metadata", re.IGNORECASE
+    r".*\.(?:bin|pt|pth|th|ckpt|pkl|pickle|joblib|distcp|npy|npz)|\.metadata", re.IGNORECASE
 )
 _TRAINING: Final = re.compile(
     r"(?:training_args|optimizer|scheduler|scaler|rng_state.*|trainer_state)\.(?:bin|pt|pth)"
@@ -28,12 +28,14 @@ def pickled_weights(names: Iterable[str]) -> list[str]:
 
 
 def pickle_refused(at: str, files: list[str], *, is_allowed: bool = False) -> CompressorError:
-    """The error for weights that are there as pickles only; allowed or not, this reads none."""
+    """The error for weights that are there as pickles only; `unpickle` converts what it can."""
     kind: type[CompressorError] = InputError if is_allowed else RefusedError
     return kind(
         "PICKLE-UNCONVERTED" if is_allowed else "PICKLE-REFUSED",
         "the weights are pickles, and reading a pickle can run code",
         at=at,
         found=f"{listing(files)}; expected *.safetensors",
-        do="convert them to safetensors: https://huggingface.co/spaces/safetensors/convert",
+        do="convert this format to safetensors with the tool that wrote it"
+        if is_allowed
+        else "convert them in a child process that reads tensors only, with --allow-pickle",
     )

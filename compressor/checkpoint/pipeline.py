@@ -17,9 +17,9 @@ import numpy.typing as npt
 
 from compressor.checkpoint.blocks import BLOCK_BYTES, Bits, Extent, Grid, Reader, extents
 from compressor.checkpoint.digest import new_hasher
-from compressor.checkpoint.header import TensorInfo
+from compressor.checkpoint.header import TensorInfo, check_bool
 from compressor.checkpoint.output import Output
-from compressor.checkpoint.reader import Checkpoint, Shard
+from compressor.checkpoint.reader import Checkpoint
 from compressor.checkpoint.shards import ShardPlan, ShardWriter
 from compressor.errors import InputError
 from compressor_kernels.floats import count_nonfinite, count_zeros
@@ -35,9 +35,9 @@ Buffer: TypeAlias = npt.NDArray[np.uint8]
 class Rewrite:
     """How one tensor changes: whole rows of bits in, the same rows into `out`.
 
-    `apply(bits, extent, before, out)`. `before` is the sum of `count` over all earlier blocks of the
-    tensor, or of the checkpoint where `is_shared`: so a budget of ties is spent in order, though
-    blocks are computed side by side.
+    `apply(bits, extent, before, out)`. `before` is the sum of `count` over all earlier blocks of
+    the tensor, or of the checkpoint where `is_shared`: so a budget of ties is spent in order,
+    though blocks are computed side by side.
     """
 
     apply: Callable[[Bits, Extent, int, Bits], None]
@@ -117,7 +117,7 @@ class Pipeline:
         self._free: queue.SimpleQueue[Buffer] = queue.SimpleQueue()
 
     def run(self, checkpoint: Checkpoint, plans: Sequence[ShardPlan]) -> list[Outcome]:
-        """Write every planned shard that the journal does not hold yet; say what was found in each."""
+        """Write every planned shard that the journal does not hold; say what was found in each."""
         recorded = {record["name"]: record for record in self._output.records[1:]}
         self._hashers = {s.name: new_hasher(s.header.raw) for s in checkpoint.shards()}
         total, done = sum(plan.size for plan in plans), 0
@@ -128,8 +128,7 @@ class Pipeline:
                     self._pass_over(plan, recorded[plan.name]["sources"])
                     self._sums[None] = _known(recorded[plan.name]["ties"])
                 else:
-                    writer, found = self._write(plan, done, total)
-                    sealing.result()
+                    writer, found = self._write(plan, done, total, sealing)
                     sources = self._digests_so_far(plan)
                     ties = self._sums[None]
                     sealing = sealer.submit(self._seal, writer, found, sources, ties)
@@ -145,7 +144,7 @@ class Pipeline:
         }
 
     def _write(
-        self, plan: ShardPlan, done: int, total: int
+        self, plan: ShardPlan, done: int, total: int, sealing: Future[None]
     ) -> tuple[ShardWriter, dict[str, list[int]]]:
         writer = ShardWriter(self._output, plan)
         found = {tensor.name: [0, 0] for _, tensor in plan.tensors}
@@ -162,6 +161,7 @@ class Pipeline:
                     self._require_finite(block.extent, found[tensor.name][1])
                 done += size
                 self._observe(Progress(done, total, tensor.name))
+            sealing.result()
         except BaseException:
             writer.abandon()
             raise
@@ -210,6 +210,8 @@ class Pipeline:
             source = self._take(extent)
             bits = self._reader.fill(extent, source)
             dtype = extent.tensor.dtype
+            if dtype == "BOOL":
+                check_bool(bits.data.cast("B"), extent.tensor.name)
             zeros, nonfinite = count_zeros(bits, dtype), count_nonfinite(bits, dtype)
             if rewrite is None:
                 return _Done(extent, source, source, zeros, nonfinite)

@@ -95,7 +95,11 @@ def open_checkpoint(
     limits: Limits = Limits(),  # noqa: B008  # frozen
     allow_pickle: bool = False,
 ) -> Checkpoint:
-    """The checkpoint at a path: a folder, or one bare `*.safetensors` file."""
+    """The checkpoint at a path: a folder, or one bare `*.safetensors` file.
+
+    No pickle is read here: `allow_pickle` says whether one that stands alone is refused by policy
+    (exit code 4) or merely not converted yet (3).
+    """
     try:
         is_folder = stat.S_ISDIR(folder.stat().st_mode)
     except PermissionError as error:

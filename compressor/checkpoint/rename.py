@@ -20,9 +20,9 @@ _UNSUPPORTED = {errno.EINVAL, errno.ENOSYS, errno.ENOTSUP}
 def into_place(folder: Path, target: Path, *, last: str, exchange: bool) -> None:
     """Give `folder` the name `target`; with `exchange` the old folder takes the temporary name.
 
-    Without it, `target` is free or an empty folder; `FileExistsError` says that it is neither. Where
-    the file system has no such rename (`renameat2` of Linux ≥ 3.15), a new target is claimed by
-    `mkdir` and filled file by file, `last` last, so that a folder without it is incomplete.
+    Without it, `target` is free or an empty folder; `FileExistsError` says that it is neither.
+    Where the file system has no such rename (`renameat2` of Linux ≥ 3.15), a new target is claimed
+    by `mkdir` and filled file by file, `last` last, so that a folder without it is incomplete.
     """
     if exchange:
         _renameat2(folder, target, EXCHANGE)
@@ -39,7 +39,7 @@ def into_place(folder: Path, target: Path, *, last: str, exchange: bool) -> None
 
 def can_exchange(folder: Path) -> bool:
     """Whether two folders inside this one can change places; tried, because no call says so."""
-    pair = [folder / "one", folder / "other"]
+    pair = (folder / "one", folder / "other")
     for path in pair:
         path.mkdir()
     try:

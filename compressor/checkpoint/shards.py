@@ -24,7 +24,7 @@ from compressor.checkpoint.blocks import UNSIGNED
 from compressor.checkpoint.digest import new_hasher
 from compressor.checkpoint.header import DTYPE_BITS, TensorInfo
 from compressor.checkpoint.output import Output, write_all, writing
-from compressor.checkpoint.reader import Checkpoint, Component, Shard
+from compressor.checkpoint.reader import Component, Shard
 from compressor.errors import OutputError
 from compressor_kernels.floats import count_zeros
 
@@ -59,11 +59,13 @@ def plan_shards(component: Component, max_shard_size: int | None) -> list[ShardP
             for shard in component.shards
         ]
     groups: list[list[tuple[Shard, TensorInfo]]] = [[]]
-    for item in component.tensors():
-        held = sum(tensor.nbytes for _, tensor in groups[-1])
-        if groups[-1] and held + item[1].nbytes > max_shard_size:
+    held = 0
+    for shard, tensor in component.tensors():
+        if groups[-1] and held + tensor.nbytes > max_shard_size:
             groups.append([])
-        groups[-1].append(item)
+            held = 0
+        groups[-1].append((shard, tensor))
+        held += tensor.nbytes
     return [
         ShardPlan(name, build_header([tensor for _, tensor in group]), tuple(group))
         for name, group in zip(_names(component, len(groups)), groups, strict=True)
@@ -141,7 +143,11 @@ class ShardWriter:
         self._failure: OSError | None = None
         self._proof = threading.Thread(target=self._prove, name="compressor-proof", daemon=True)
         self._proof.start()
-        self.write(memoryview(plan.header), None)
+        try:
+            self.write(memoryview(plan.header), None)
+        except BaseException:
+            self.abandon()
+            raise
 
     def write(self, data: memoryview, tensor: TensorInfo | None) -> None:
         """Append bytes: of a tensor, or of the header."""
@@ -208,8 +214,3 @@ def _start_writeback(descriptor: int, offset: int, count: int) -> None:
     if sys.platform.startswith("linux"):
         offset64, count64 = ctypes.c_int64(offset), ctypes.c_int64(count)
         ctypes.CDLL(None).sync_file_range(descriptor, offset64, count64, 2)
-
-
-def predicted_bytes(checkpoint: Checkpoint) -> int:
-    """Bytes of weights that an output of the same tensors needs."""
-    return sum(shard.size for shard in checkpoint.shards())

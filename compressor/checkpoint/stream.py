@@ -55,7 +55,7 @@ def rewrite(
     dry_run: bool = False,
     observe: Observer = lambda progress: None,
 ) -> Report:
-    """Run the job into the folder `target`; `resume` goes on after the last shard of a killed run."""
+    """Run the job into the folder `target`; `resume` goes on after the last shard of a killed one."""
     if dry_run:
         return job.plan
     started = time.perf_counter()
@@ -68,13 +68,15 @@ def rewrite(
     in_order = [plan for component in checkpoint.components for plan in plans[component.prefix]]
     with Output(
         target,
-        checkpoint.folder,
+        job.source.folder,
         run_key=_run_key(job, prints),
+        stamp=companions.stamp(prints),
         overwrite=overwrite,
         resume=resume,
         need=sum(plan.size for plan in in_order),
     ) as output:
         with Reader(checkpoint.folder, checkpoint.shards(), workers) as reader:
+            companions.require_same_headers(checkpoint, reader)
             pipeline = Pipeline(
                 reader,
                 output,

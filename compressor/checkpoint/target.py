@@ -13,20 +13,18 @@ from compressor.errors import OutputError, listing
 def check_target(target: Path, source: Path, *, overwrite: bool) -> None:
     """Refuse a target that exists, is the source, lies in a hub cache, or cannot be a folder."""
     real, real_source = _real(target), _real(source)
-    cache = [os.environ[name] for name in ("HF_HUB_CACHE", "HF_HOME") if os.environ.get(name)]
-    in_cache = any(part.startswith("models--") for part in real.parts) or any(
-        real.is_relative_to(_real(Path(folder))) for folder in cache
-    )
     if not target.name or target.name in {".", ".."}:
         problem = ("OUT-UNWRITABLE", "the output needs a name of its own", "no folder name")
     elif target.is_symlink():
         problem = ("OUT-SYMLINK", "the output is a symbolic link", "a link")
     elif real == real_source or real in real_source.parents or real_source in real.parents:
         problem = ("OUT-IS-SOURCE", "the output would overlap the source", "one inside the other")
-    elif in_cache:
+    elif _is_in_cache(real):
         problem = ("OUT-IN-CACHE", "the output lies inside a hub cache", "a folder of the cache")
     elif target.exists() and not target.is_dir():
         problem = ("OUT-NOT-DIR", "the output exists and is not a folder", "a file")
+    elif os.path.ismount(target):
+        problem = ("OUT-UNWRITABLE", "a mount point cannot be renamed over", "a mount point")
     elif not target.is_dir() or not any(target.iterdir()):
         return
     elif not overwrite:
@@ -37,10 +35,8 @@ def check_target(target: Path, source: Path, *, overwrite: bool) -> None:
             found="a folder with files in it, expected none",
             do="choose another folder with -o, or replace this one with --overwrite",
         )
-    elif not (target / MANIFEST).is_file():
-        problem = ("OUT-FOREIGN", "only a folder that compressor wrote is replaced", "no manifest")
-    elif os.path.ismount(target):
-        problem = ("OUT-UNWRITABLE", "a mount point cannot be exchanged", "a mount point")
+    elif foreign := _foreign(target):
+        problem = ("OUT-FOREIGN", "only a folder that compressor wrote is replaced", foreign)
     else:
         return
     id, message, found = problem
@@ -50,3 +46,27 @@ def check_target(target: Path, source: Path, *, overwrite: bool) -> None:
 
 def _real(path: Path) -> Path:
     return Path(os.path.realpath(path))
+
+
+def _is_in_cache(real: Path) -> bool:
+    user_cache = os.environ.get("XDG_CACHE_HOME") or Path("~/.cache").expanduser()
+    caches = [
+        os.environ.get("HF_HOME") or Path(user_cache, "huggingface"),
+        os.environ.get("HF_HUB_CACHE"),
+    ]
+    return any(part.startswith("models--") for part in real.parts) or any(
+        real.is_relative_to(_real(Path(cache))) for cache in caches if cache
+    )
+
+
+def _foreign(folder: Path) -> str:
+    """What shows that this folder is not as we wrote it, and that replacing it loses work."""
+    try:
+        listed = {MANIFEST, *json.loads((folder / MANIFEST).read_bytes())["files"]}
+    except FileNotFoundError:
+        return "no manifest"
+    except (ValueError, KeyError, TypeError):
+        return "a manifest that cannot be read"
+    paths = (path for path in folder.rglob("*") if not path.is_dir())
+    names = {path.relative_to(folder).as_posix() for path in paths}
+    return f"files that are not ours ({listing(sorted(names - listed))})" if names - listed else ""

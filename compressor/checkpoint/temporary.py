@@ -1,4 +1,4 @@
-"""Temporary folders beside an output: named, claimed by one run, and removed when nobody holds them.
+"""Temporary folders beside an output: named, claimed by one run, removed when nobody holds them.
 
 A run holds a folder by a lock on the manifest in it, which is empty until the commit. A lock goes
 with its process, so that whatever nobody locks is dead. It is a hint: some file systems ignore

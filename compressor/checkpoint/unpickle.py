@@ -18,6 +18,7 @@ import tempfile
 from pathlib import Path
 from typing import Any, Final
 
+from compressor.checkpoint.pickles import pickled_weights
 from compressor.errors import InputError, listing
 
 PICKLES: Final = (".bin", ".pt", ".pth", ".th", ".ckpt")
@@ -60,11 +61,8 @@ def _pickles(folder: Path) -> list[Path]:
     main = sorted(path for path in folder.glob("*.bin") if _MAIN.fullmatch(path.name))
     if main:
         return main
-    others = sorted(
-        path
-        for path in folder.iterdir()
-        if path.suffix in PICKLES and path.name != "training_args.bin" and path.is_file()
-    )
+    named = pickled_weights(path.name for path in folder.iterdir() if path.is_file())
+    others = sorted(folder / name for name in named if name.endswith(PICKLES))
     if len(others) > 1:
         raise InputError(
             "CKPT-AMBIGUOUS",

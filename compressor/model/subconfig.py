@@ -34,11 +34,12 @@ def parts_of(config: Mapping[str, Any]) -> Iterator[tuple[str, Mapping[str, Any]
 
 def governing(config: Mapping[str, Any], name: str) -> Mapping[str, Any]:
     """The innermost config whose sub-tree holds the tensor `name`."""
+    nested = dict(parts_of(config))
     for part in name.split("."):
-        for key, nested in parts_of(config):
-            if part in SUBTREES[key]:
-                config = nested
-                break
+        key = next((key for key in nested if part in SUBTREES[key]), None)
+        if key is not None:
+            config = nested[key]
+            nested = dict(parts_of(config))
     return config
 
 

@@ -22,7 +22,7 @@ FLOATS = frozenset({"BF16", "F16", "F32", "F64"})
 @final
 @dataclass(frozen=True)
 class Target:
-    """One stored tensor with its role. `reason` says why it stays as it is; empty: it is touched."""
+    """One stored tensor with its role. `reason` says why it stays dense; empty: it is touched."""
 
     component: Component
     shard: Shard
@@ -39,7 +39,7 @@ class Target:
 
     @property
     def is_matrix(self) -> bool:
-        """Whether it holds weights of two dimensions or more: the denominator of honest sparsity."""
+        """Whether it holds weights of two dimensions or more: what honest sparsity divides by."""
         return len(self.tensor.shape) > 1 and self.tensor.dtype in FLOATS
 
     @property
@@ -52,7 +52,7 @@ class Target:
             case Layout.IN_OUT:
                 return Geometry(True, 1, shape[-1], shape[-2], count)
             case Layout.CONVOLUTION | Layout.CONVOLUTION_TRANSPOSED as layout:
-                inner = math.prod(shape[2:])
+                inner = math.prod(shape[2:]) or 1
                 is_transposed = layout is Layout.CONVOLUTION_TRANSPOSED
                 return Geometry(is_transposed, inner, shape[1] * inner, shape[0], count)
             case Layout.NONE:
@@ -113,6 +113,16 @@ def notes_on(checkpoint: Checkpoint) -> list[str]:
             where = f" of `{component.prefix.rstrip('/')}`" if component.prefix else ""
             notes.append(f"the architecture{where} is not in the test matrix: generic rules decide")
     return notes
+
+
+def checked(pattern: str) -> str:
+    """The pattern, if it can be one; `ValueError` says what is wrong with it."""
+    if pattern.startswith("re:"):
+        try:
+            re.compile(pattern[3:])
+        except (re.error, OverflowError, RecursionError) as error:
+            raise ValueError(f"expected a regular expression after re:, {error}") from None
+    return pattern
 
 
 def is_wild(pattern: str) -> bool:

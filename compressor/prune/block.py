@@ -11,10 +11,10 @@ from typing import TypeAlias
 
 import numpy as np
 import numpy.typing as npt
+from compressor_kernels import select
 
 from compressor.prune.scores.place import Keys
 from compressor.sparsity import Unstructured
-from compressor_kernels import select
 
 Mask: TypeAlias = npt.NDArray[np.bool_]
 
@@ -29,7 +29,7 @@ def group_zeros(keys: Keys, n: int, m: int, *, is_transposed: bool, inner: int) 
 def row_zeros(
     keys: Keys, bits: int, sparsity: Unstructured, *, is_transposed: bool, inner: int
 ) -> Mask:
-    """True for the worst share of each output's weights. Transposed: the block is a whole matrix."""
+    """True for the worst share of each output's weights. A transposed block is a whole matrix."""
     if not is_transposed:
         return select.row_zeros(keys, bits, sparsity.zeros(keys.shape[1]))
     rows, row = keys.shape
@@ -40,10 +40,12 @@ def row_zeros(
     return by_input.reshape(rows, row)
 
 
-def vector_zeros(keys: Keys, bits: int, n: int, m: int, block: int, *, is_transposed: bool) -> Mask:
-    """One N:M pattern for each `block` consecutive outputs; a column's score is its sum of |w|."""
+def vector_zeros(
+    keys: Keys, dtype: str, n: int, m: int, block: int, *, is_transposed: bool
+) -> Mask:
+    """One N:M pattern for each `block` consecutive outputs; a column counts as its weights' sum."""
     outputs = np.ascontiguousarray(keys.T) if is_transposed else keys
-    columns = select.vector_keys(outputs, bits, block)
-    mask = select.group_zeros(columns[:, :, None], n, m, axis=1)[:, :, 0]
+    columns = select.vector_keys(outputs, dtype, block)
+    mask = select.group_zeros(columns, n, m)
     spread = np.repeat(mask, block, axis=0)[: outputs.shape[0]]
     return np.ascontiguousarray(spread.T) if is_transposed else spread

@@ -1,4 +1,4 @@
-"""How the elements of a stored weight lie: rows, what a row is, and how far apart its inputs are."""
+"""How the elements of a stored weight lie: rows, what a row is, how far apart its inputs are."""
 
 from __future__ import annotations
 
@@ -51,5 +51,3 @@ class Geometry:
             per_output = self.inputs * self.inner
             return sparsity.zeros(per_output) * (self.count // per_output)
         return sparsity.zeros(self.count)
-
-

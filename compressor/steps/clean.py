@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-import shutil
+import contextlib
 from pathlib import Path
 from typing import ClassVar, Literal, final
 
-from compressor.checkpoint.output import leftovers
+from compressor.checkpoint.temporary import leftovers, remove_dead
 from compressor.errors import InputError
 from compressor.report import Report, Row
 from compressor.step import Check, RunOptions, Step
@@ -35,9 +35,9 @@ class Clean(Step):
     def _look(self, folder: Path, *, dry_run: bool) -> Report:
         rows: list[Row] = []
         for path, is_held in leftovers(folder):
-            size = sum(file.stat().st_size for file in path.rglob("*") if file.is_file())
+            size = _size(path)
             if not is_held and not dry_run:
-                shutil.rmtree(path)
+                is_held = not remove_dead(path)
             action = "in use" if is_held else "would be removed" if dry_run else "removed"
             rows.append({"folder": path.name, "bytes": size, "action": action})
         freed = sum(int(str(row["bytes"])) for row in rows if row["action"] != "in use")
@@ -47,3 +47,12 @@ class Clean(Step):
             summary={"leftovers": len(rows), "bytes": freed},
             tables={"leftovers": rows},
         )
+
+
+def _size(folder: Path) -> int:
+    """Bytes of its files; a run that is still at work may take the folder away meanwhile."""
+    size = 0
+    with contextlib.suppress(FileNotFoundError):
+        for path in folder.rglob("*"):
+            size += path.lstat().st_size if path.is_file() else 0
+    return size

@@ -1,23 +1,26 @@
-"""`compressor diff`: which tensors of two checkpoints differ, by how much, and which are byte-equal."""
+"""`compressor diff`: which tensors of two checkpoints differ, by how much, which are byte-equal."""
 
 from __future__ import annotations
 
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Literal, final
+from typing import Literal, TypeAlias, final
 
 import numpy as np
 import numpy.typing as npt
+from compressor_kernels.floats import to_float
 from pydantic import Field
 
 from compressor.checkpoint.blocks import Bits, Extent, Reader, extents
-from compressor.checkpoint.reader import Checkpoint
+from compressor.checkpoint.header import TensorInfo
+from compressor.checkpoint.reader import Checkpoint, Shard
 from compressor.checkpoint.source import Source
-from compressor.model.targets import FLOATS, Target, choose
+from compressor.model.targets import FLOATS
 from compressor.report import Report, Row
 from compressor.step import Check, RunOptions, Step, opened
-from compressor_kernels.floats import to_float
+
+Stored: TypeAlias = tuple[Shard, TensorInfo]
 
 
 @final
@@ -40,27 +43,26 @@ class Diff(Step):
     def _look(
         self, source: Source, new: Checkpoint, old_source: Source, old: Checkpoint, workers: int
     ) -> Report:
-        before = {target.name: target for target in choose(old, (), ())}
-        after = {target.name: target for target in choose(new, (), ())}
+        before, after = _by_name(old), _by_name(new)
+        names = sorted(before.keys() | after.keys())
         rows: list[Row] = []
         equal = 0
         with (
             Reader(new.folder, new.shards(), workers) as new_reader,
             Reader(old.folder, old.shards(), workers) as old_reader,
         ):
-            for name in before.keys() | after.keys():
+            for name in names:
                 row = _compare(name, before.get(name), after.get(name), old_reader, new_reader)
                 equal += row["change"] == "equal"
                 if self.all or row["change"] != "equal":
                     rows.append(row)
-        rows.sort(key=lambda row: str(row["name"]))
         compared = [row for row in rows if row["change"] == "values"]
         return Report(
             step=self.as_dict(),
             source={"name": source.name, "id": source.id, "revision": source.revision},
             summary={
                 "against": old_source.name,
-                "tensors": len(before.keys() | after.keys()),
+                "tensors": len(names),
                 "byte_equal": equal,
                 "changed": len(compared),
                 "only_in_one": sum(1 for row in rows if row["change"] in ("added", "removed")),
@@ -72,6 +74,14 @@ class Diff(Step):
             tables={"tensors": [_public(row) for row in rows]},
             notes=[*source.notes, *old_source.notes],
         )
+
+
+def _by_name(checkpoint: Checkpoint) -> dict[str, Stored]:
+    return {
+        component.prefix + stored[1].name: stored
+        for component in checkpoint.components
+        for stored in component.tensors()
+    }
 
 
 @final
@@ -96,25 +106,25 @@ class _Difference:
 
 
 def _compare(
-    name: str, old: Target | None, new: Target | None, old_reader: Reader, new_reader: Reader
+    name: str, old: Stored | None, new: Stored | None, old_reader: Reader, new_reader: Reader
 ) -> dict[str, str | int | float | None]:
     if old is None or new is None:
         return {"name": name, "change": "added" if old is None else "removed"}
-    if (old.tensor.dtype, old.tensor.shape) != (new.tensor.dtype, new.tensor.shape):
+    (_, tensor), (_, other) = old, new
+    if (tensor.dtype, tensor.shape) != (other.dtype, other.shape):
         return {
             "name": name,
             "change": "shape or dtype",
-            "before": f"{old.tensor.dtype} {list(old.tensor.shape)}",
-            "after": f"{new.tensor.dtype} {list(new.tensor.shape)}",
+            "before": f"{tensor.dtype} {list(tensor.shape)}",
+            "after": f"{other.dtype} {list(other.shape)}",
         }
-    dtype = old.tensor.dtype
-    pairs = zip(extents(old.shard, old.tensor), extents(new.shard, new.tensor), strict=True)
+    pairs = zip(extents(*old), extents(*new), strict=True)
 
     def one(pair: tuple[Extent, Extent]) -> _Difference:
         size = pair[0].stop - pair[0].start
         before = old_reader.fill(pair[0], np.empty(size, np.uint8))
         after = new_reader.fill(pair[1], np.empty(size, np.uint8))
-        return _difference(before, after, dtype)
+        return _difference(before, after, tensor.dtype)
 
     total = sum(new_reader.in_order(one, pairs), _Difference(0, 0, 0, 0.0, 0.0))
     if not total.changed:
@@ -122,9 +132,9 @@ def _compare(
     return {
         "name": name,
         "change": "values",
-        "weights": old.tensor.count,
+        "weights": tensor.count,
         "changed": total.changed,
-        "changed_share": round(total.changed / old.tensor.count, 6),
+        "changed_share": round(total.changed / tensor.count, 6),
         "zeros_gained": total.gained,
         "zeros_lost": total.lost,
         "error": total.error,
@@ -137,10 +147,11 @@ def _difference(before: Bits, after: Bits, dtype: str) -> _Difference:
     changed = int(np.count_nonzero(before != after))
     if not changed or dtype not in FLOATS:
         return _Difference(changed, 0, 0, 0.0, 0.0)
-    old, new = to_float(before, dtype), to_float(after, dtype)
-    gained = int(np.count_nonzero((new == 0) & (old != 0)))
-    lost = int(np.count_nonzero((new != 0) & (old == 0)))
-    return _Difference(changed, gained, lost, _squares(new - old), _squares(old))
+    with np.errstate(over="ignore", invalid="ignore"):
+        old, new = to_float(before, dtype), to_float(after, dtype)
+        gained = int(np.count_nonzero((new == 0) & (old != 0)))
+        lost = int(np.count_nonzero((new != 0) & (old == 0)))
+        return _Difference(changed, gained, lost, _squares(new - old), _squares(old))
 
 
 def _squares(values: npt.NDArray[np.float64]) -> float:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import platform
 import shutil
+import sys
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import ClassVar, Final, Literal, final
@@ -40,7 +41,6 @@ class Doctor(Step):
     def _look(self) -> Report:
         disk = shutil.disk_usage(Path.cwd())
         memory = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
-        affinity = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else None
         return Report(
             step=self.as_dict(),
             source={},
@@ -48,7 +48,7 @@ class Doctor(Step):
                 "compressor": version("compressor"),
                 "python": platform.python_version(),
                 "system": f"{platform.system()} {platform.release()} {platform.machine()}",
-                "cores": affinity or os.cpu_count() or 1,
+                "cores": _cores(),
                 "memory": memory,
                 "disk_free": disk.free,
                 "devices": ", ".join(_devices()),
@@ -64,6 +64,11 @@ def _part(name: str, enables: str) -> Row:
     except PackageNotFoundError:
         found = "not installed"
     return {"part": name, "version": found, "enables": enables}
+
+
+def _cores() -> int:
+    """Those that this process may use, where the system says so."""
+    return len(os.sched_getaffinity(0)) if sys.platform == "linux" else os.cpu_count() or 1
 
 
 def _devices() -> list[str]:

@@ -1,4 +1,4 @@
-"""`compressor inspect`: what is in a checkpoint, and what a prune would touch, from headers alone."""
+"""`compressor inspect`: what is in a checkpoint and what a prune would touch, by headers alone."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from compressor.model.targets import Target, choose, notes_on
 from compressor.report import Report, Row, Value
 from compressor.sparsity import Sparsity, parse
 from compressor.step import Check, RunOptions, Step, opened
-from compressor.steps.scan import Scanned, scan
+from compressor.steps.scan import EMPTY, Scanned, scan
 
 SMALL: Final = 512_000_000
 """Bytes of weights up to which present zeros are counted unasked: well under a second."""
@@ -49,11 +49,12 @@ class Inspect(Step):
         size = sum(shard.size for shard in checkpoint.shards())
         is_scanned = not is_remote and (size <= SMALL if self.scan is None else self.scan)
         workers = options.workers
-        return Check(lambda: self._look(source, checkpoint, workers if is_scanned else 0))
+        return Check(lambda: self._look(source, checkpoint, workers if is_scanned else None))
 
-    def _look(self, source: Source, checkpoint: Checkpoint, workers: int) -> Report:
+    def _look(self, source: Source, checkpoint: Checkpoint, workers: int | None) -> Report:
+        """The report; weights are read by so many threads, or not at all."""
         targets = choose(checkpoint, (), ())
-        found = scan(checkpoint, targets, workers) if workers else {}
+        found = {} if workers is None else scan(checkpoint, targets, workers)
         touched = [target for target in targets if not target.reason]
         tables: dict[str, Sequence[Row]] = {"families": _families(targets, found)}
         if self.tensors:
@@ -72,14 +73,14 @@ class Inspect(Step):
             "tensors": len(targets),
             "parameters": parameters,
             "prunable": prunable,
-            "coverage": round(prunable / parameters, 6) if parameters else 0.0,
-            "coverage_of_bytes": round(pruned_bytes / weight_bytes, 6) if weight_bytes else 0.0,
+            "coverage": _share(prunable, parameters),
+            "coverage_of_bytes": _share(pruned_bytes, weight_bytes),
             "experts": sum(1 for target in targets if target.classified.role.value == "expert"),
             "ties": _ties(checkpoint),
         }
         if found:
             zeros = sum(found[target.name].zeros for target in touched)
-            summary["sparsity"] = round(zeros / prunable, 6) if prunable else 0.0
+            summary["sparsity"] = _share(zeros, prunable)
             summary["patterns"] = _common_patterns([found[target.name] for target in touched])
         return Report(
             step=self.as_dict(),
@@ -88,6 +89,10 @@ class Inspect(Step):
             tables=tables,
             notes=[*source.notes, *notes_on(checkpoint)],
         )
+
+
+def _share(part: int, whole: int) -> float:
+    return round(part / whole, 6) if whole else 0.0
 
 
 def _model_type(config: Mapping[str, object] | None) -> str:
@@ -125,8 +130,8 @@ def _families(targets: Sequence[Target], found: Mapping[str, Scanned]) -> list[R
             "reason": reason,
         }
         if found:
-            zeros = sum(found[m.name].zeros for m in members if m.name in found)
-            row["sparsity"] = round(zeros / weights, 6) if weights else 0.0
+            zeros = sum(found[member.name].zeros for member in members)
+            row["sparsity"] = _share(zeros, weights)
         rows.append(row)
     return sorted(rows, key=lambda row: (bool(row["reason"]), -int(str(row["weights"]))))
 
@@ -149,19 +154,14 @@ def _row(target: Target, found: Mapping[str, Scanned]) -> Row:
         "reason": target.reason,
     }
     if (scanned := found.get(target.name)) is not None:
-        row["sparsity"] = round(scanned.zeros / target.tensor.count, 6)
+        row["sparsity"] = _share(scanned.zeros, target.tensor.count)
         row["patterns"] = " ".join(scanned.patterns)
     return row
 
 
 def _common_patterns(scanned: Sequence[Scanned]) -> str:
     """The N:M patterns that every prunable tensor obeys."""
-    if not scanned:
-        return "none"
-    total = scanned[0]
-    for one in scanned[1:]:
-        total = total + one
-    return " ".join(total.patterns) or "none"
+    return " ".join(sum(scanned, EMPTY).patterns) or "none" if scanned else "none"
 
 
 def _advice(sparsity: Sparsity, targets: Sequence[Target]) -> Row:
@@ -169,12 +169,12 @@ def _advice(sparsity: Sparsity, targets: Sequence[Target]) -> Row:
     touched = [t for t in targets if not t.reason and not t.geometry.obstacle(sparsity)]
     weights = sum(target.tensor.count for target in touched)
     parameters = sum(target.tensor.count for target in targets)
-    zeros = round(float(sparsity.fraction) * weights)
+    zeros = round(sparsity.fraction * weights)
     return {
         "option": f"prune --sparsity {sparsity}",
         "tensors": len(touched),
         "zeros": zeros,
-        "share_of_parameters": round(zeros / parameters, 6) if parameters else 0.0,
+        "share_of_parameters": _share(zeros, parameters),
         "bytes": sum(target.tensor.nbytes for target in targets),
         "does_not_fit": sum(1 for t in targets if not t.reason) - len(touched),
         "speed": "not measured by this version",

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Sequence
 from functools import partial
-from typing import ClassVar, Literal, final
+from typing import Annotated, ClassVar, Literal, TypeAlias, final
 
-from pydantic import Field
+from pydantic import AfterValidator, Field
 
 from compressor.checkpoint.blocks import same_bytes
 from compressor.checkpoint.pipeline import Outcome
@@ -15,11 +16,14 @@ from compressor.checkpoint.source import Source
 from compressor.checkpoint.stream import TensorJob
 from compressor.errors import CheckFailed, CompressorError, InputError, UsageError, listing
 from compressor.model import consistency
-from compressor.model.targets import Target, choose, notes_on
+from compressor.model.targets import Target, checked, choose, notes_on
 from compressor.report import Report, Value
 from compressor.sparsity import NM, Unstructured, VectorNM
 from compressor.step import RunOptions, ShardSize, SparsityField, Step, opened
 from compressor.steps.rewrites import Chosen, Method, Scope, rewrites
+
+Patterns: TypeAlias = tuple[Annotated[str, AfterValidator(checked)], ...]
+"""Globs over names of tensors, and regular expressions after `re:`."""
 
 
 @final
@@ -37,10 +41,10 @@ class Prune(Step):
     scope: Scope | None = Field(
         None, description="Weights that compete with each other; default global. Not with N:M."
     )
-    only: tuple[str, ...] = Field(
+    only: Patterns = Field(
         (), description="Touch only these tensors (glob or re:REGEX), even if dense by default."
     )
-    skip: tuple[str, ...] = Field((), description="Leave these tensors dense (glob or re:REGEX).")
+    skip: Patterns = Field((), description="Leave these tensors dense (glob or re:REGEX).")
     min_coverage: float = Field(
         0.0, ge=0, le=1, description="Exit 1 if a smaller share of all parameters is touched."
     )
@@ -65,12 +69,15 @@ class Prune(Step):
         source, checkpoint = opened(model, options)
         notes = [*source.notes, *notes_on(checkpoint)]
         targets = self._fitting(choose(checkpoint, self.only, self.skip))
-        _require_whole_ties(checkpoint, targets)
         scope = self.scope or "global"
+        is_global = isinstance(self.sparsity, Unstructured) and scope == "global"
+        by_content = self.method == "magnitude" and not is_global
+        _require_whole_ties(checkpoint, targets, by_content=by_content)
+        _require_any(checkpoint, targets)
         chosen = [
             Chosen((t.shard.name, t.tensor.name), t.shard, t.tensor, t.geometry)
             for t in targets
-            if not t.reason
+            if not t.reason and t.tensor.count
         ]
         report = partial(self._report, source, targets, scope, notes)
         self._require_coverage(targets)
@@ -98,7 +105,7 @@ class Prune(Step):
         return name if self.method == "magnitude" else f"{name}-{self.method}"
 
     def _fitting(self, targets: Sequence[Target]) -> list[Target]:
-        """Leave a weight dense that the pattern does not fit; refuse that where the user named it."""
+        """A weight that the pattern does not fit stays dense; if the user named it, it is refused."""
         fitting, refused = [], []
         for target in targets:
             obstacle = "" if target.reason else target.geometry.obstacle(self.sparsity)
@@ -200,7 +207,7 @@ class Prune(Step):
         return sum(target.geometry.zeros(self.sparsity, scope) for target in touched)
 
     def _require_exact(self, requested: int, zeros: int, before: int) -> None:
-        """Requested is achieved, recounted from the written file; more only where there was more."""
+        """Requested is achieved, by the written file; more only where there was more before."""
         if zeros < requested or (before == 0 and zeros != requested):
             raise CompressorError(
                 "PRUNE-COUNT",
@@ -214,8 +221,26 @@ def _share(part: int, whole: int) -> float:
     return round(part / whole, 6) if whole else 0.0
 
 
-def _require_whole_ties(checkpoint: Checkpoint, targets: Sequence[Target]) -> None:
-    """A tied pair that is stored twice is one weight: equal now, and touched as a whole or not."""
+def _require_any(checkpoint: Checkpoint, targets: Sequence[Target]) -> None:
+    """A prune that touches nothing is no success."""
+    if all(target.reason for target in targets):
+        reasons = Counter(target.reason for target in targets)
+        raise InputError(
+            "PRUNE-NOTHING",
+            "no tensor of this checkpoint would be pruned",
+            at=checkpoint.folder.name,
+            found=listing(f"{count} × {reason}" for reason, count in reasons.most_common()),
+            do="see why with: compressor inspect MODEL --tensors, then name some with --only",
+        )
+
+
+def _require_whole_ties(
+    checkpoint: Checkpoint, targets: Sequence[Target], *, by_content: bool
+) -> None:
+    """A tied pair that is stored twice is one weight: equal now, and equal afterwards.
+
+    `by_content`: equal tensors become equal, since nothing but their own weights decides.
+    """
     by_name = {target.name: target for target in targets}
     for component in checkpoint.components:
         if (pair := consistency.tied_pair(component)) is None:
@@ -239,4 +264,12 @@ def _require_whole_ties(checkpoint: Checkpoint, targets: Sequence[Target]) -> No
                 at=at,
                 found=f"{first.reason or second.reason}, expected both or neither",
                 do="name both with --only, or leave both out",
+            )
+        if not first.reason and not by_content:
+            raise InputError(
+                "TIED",
+                "a tied pair that is stored twice would become two different weights",
+                at=at,
+                found="chance or a global scope decides, expected each tensor by itself",
+                do="prune it with --scope layer, or leave it dense with --skip",
             )

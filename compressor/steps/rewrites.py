@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cache, partial
+from types import MappingProxyType
 from typing import Final, Literal, TypeAlias, final
+
+from compressor_kernels import select
 
 from compressor.checkpoint.blocks import Bits, Extent, Grid, Reader, extents
 from compressor.checkpoint.header import TensorInfo
@@ -14,15 +17,14 @@ from compressor.checkpoint.reader import Shard
 from compressor.prune import block
 from compressor.prune.geometry import Geometry
 from compressor.prune.scores import magnitude, random
-from compressor.prune.scores.place import Keys, Place
+from compressor.prune.scores.place import Keys, Place, Score
 from compressor.sparsity import NM, Sparsity, Unstructured, VectorNM
-from compressor_kernels import select
 
 Method: TypeAlias = Literal["magnitude", "random"]
 Scope: TypeAlias = Literal["layer", "row", "global"]
 
-SCORES: Final = {"magnitude": magnitude, "random": random}
-"""A method is a module of `prune/scores` with `keys` and `key_bits`."""
+SCORES: Final[Mapping[Method, Score]] = MappingProxyType({"magnitude": magnitude, "random": random})
+"""A method is a module of `prune/scores`."""
 
 
 @final
@@ -57,6 +59,11 @@ class Scorer:
     def bits(self) -> int:
         """How many bits a key has."""
         return SCORES[self.method].key_bits(self.common)
+
+    @property
+    def dtype(self) -> str:
+        """Which float the keys are magnitudes of."""
+        return SCORES[self.method].key_dtype(self.common)
 
     def keys(self, bits: Bits, extent: Extent) -> Keys:
         """An unsigned integer for each weight, higher = kept."""
@@ -109,7 +116,7 @@ def _by_vector(item: Chosen, sparsity: VectorNM, scorer: Scorer, reader: Reader)
     def apply(bits: Bits, extent: Extent, before: int, out: Bits) -> None:
         keys = scorer.keys(bits, extent)
         zeros = block.vector_zeros(
-            keys, scorer.bits, sparsity.n, sparsity.m, sparsity.rows, is_transposed=is_transposed
+            keys, scorer.dtype, sparsity.n, sparsity.m, sparsity.rows, is_transposed=is_transposed
         )
         select.zero_where(bits, zeros, out=out)
 

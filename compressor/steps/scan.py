@@ -7,12 +7,12 @@ from dataclasses import dataclass
 from typing import Final, final
 
 import numpy as np
+from compressor_kernels.floats import count_nonfinite, count_zeros, magnitude
 
 from compressor.checkpoint.blocks import Bits, Extent, Grid, Reader, extents
 from compressor.checkpoint.reader import Checkpoint
 from compressor.model.roles import Layout
 from compressor.model.targets import Target
-from compressor_kernels.floats import count_nonfinite, count_zeros, magnitude
 
 GROUPS: Final = (4, 8, 16)
 """The group sizes M for which the largest number of non-zeros in a group is found."""
@@ -38,10 +38,17 @@ class Scanned:
         return tuple(f"{max(n, 1)}:{m}" for n, m in pairs if n < m)
 
 
+EMPTY: Final = Scanned(0, 0, (0,) * len(GROUPS))
+"""A tensor without elements obeys every pattern."""
+
+
 def scan(checkpoint: Checkpoint, targets: Sequence[Target], workers: int) -> dict[str, Scanned]:
     """Read every tensor once, in blocks; by name."""
     with Reader(checkpoint.folder, checkpoint.shards(), workers) as reader:
-        return {target.name: _scan(target, reader) for target in targets if target.tensor.count}
+        return {
+            target.name: _scan(target, reader) if target.tensor.count else EMPTY
+            for target in targets
+        }
 
 
 def _scan(target: Target, reader: Reader) -> Scanned:
@@ -49,9 +56,7 @@ def _scan(target: Target, reader: Reader) -> Scanned:
     if not target.is_matrix or target.classified.layout is Layout.NONE:
         plain = extents(target.shard, target.tensor)
         return reader.total(
-            lambda bits, _: Scanned(
-                count_zeros(bits, dtype), count_nonfinite(bits, dtype), GROUPS
-            ),
+            lambda bits, _: Scanned(count_zeros(bits, dtype), count_nonfinite(bits, dtype), GROUPS),
             plain,
         )
     geometry = target.geometry
@@ -63,9 +68,7 @@ def _scan(target: Target, reader: Reader) -> Scanned:
         rows, row = kept.shape
         shape = (1, rows, row) if geometry.is_transposed else (rows, -1, geometry.inner)
         by_input = kept.reshape(shape)
-        fullest = tuple(
-            _fullest(by_input, m) if geometry.inputs % m == 0 else m for m in GROUPS
-        )
+        fullest = tuple(_fullest(by_input, m) if geometry.inputs % m == 0 else m for m in GROUPS)
         return Scanned(
             kept.size - int(np.count_nonzero(kept)), count_nonfinite(bits, dtype), fullest
         )

@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
+import codecs
 import json
 import logging
 import sys
 import time
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
+from io import TextIOWrapper
 from pathlib import Path
-from typing import Any, final
+from typing import Any, Final, final
 
 from rich.box import ASCII2, SIMPLE_HEAD
 from rich.console import Console
@@ -29,6 +31,25 @@ PLAIN_WIDTH = 120
 
 QUIET_SECONDS = 30.0
 """Without a terminal, a long run says where it is this often."""
+
+
+PLAIN: Final = {"–": "-", "·": "|", "×": "x", "…": "...", "≤": "<=", "‖": "|"}
+"""What stands for a character that a terminal cannot show; any other one becomes its escape."""
+
+
+def speak_any_encoding() -> None:
+    """What stdout or stderr cannot encode is said in plain characters, and is no error."""
+    codecs.register_error("plain", _plain)
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, TextIOWrapper):
+            stream.reconfigure(errors="plain")
+
+
+def _plain(error: UnicodeError) -> tuple[str, int]:
+    if not isinstance(error, UnicodeEncodeError):
+        raise error
+    text = error.object[error.start : error.end]
+    return "".join(PLAIN.get(each) or printable(each) for each in text), error.end
 
 
 @final

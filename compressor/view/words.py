@@ -1,4 +1,4 @@
-"""What a newcomer reads in a report: a sentence first, then short tables, numbers with their unit."""
+"""What a newcomer reads in a report: a sentence, then short tables, numbers with their unit."""
 
 from __future__ import annotations
 
@@ -91,6 +91,10 @@ def text(column: str, value: Any) -> str:
     return printable(value)
 
 
+def _named(report: Report) -> str:
+    return f"[bold]{escape(printable(report.source['name']))}[/bold]"
+
+
 def _headline_prune(report: Report) -> str:
     facts = report.summary
     kind = f"{facts['pattern']}, {facts['method']}, scope {facts['scope']}"
@@ -107,7 +111,7 @@ def _headline_prune(report: Report) -> str:
 
 def _prune(report: Report) -> Described:
     facts = report.summary
-    yield f"[bold]{escape(printable(report.source['name']))}[/bold]: {_headline_prune(report)}"
+    yield f"{_named(report)}: {_headline_prune(report)}"
     yield (
         f"touched {percent(facts['coverage'])} of {facts['parameters']:,} parameters, "
         f"{facts['tensors_pruned']:,} of "
@@ -131,7 +135,7 @@ def _prune(report: Report) -> Described:
     if rows:
         yield Part("kept dense", ("role", "tensors", "weights", "because"), rows[:SHOWN])
     if "zeros" in facts:
-        yield "The zeros are exact and stored as dense weights: same size and speed, loads anywhere."
+        yield "The zeros are exact, in dense storage: same size and speed, loads anywhere."
 
 
 def _headline_inspect(report: Report) -> str:
@@ -144,8 +148,8 @@ def _headline_inspect(report: Report) -> str:
 
 def _inspect(report: Report) -> Described:
     facts = report.summary
-    name = escape(printable(report.source["name"]))
-    yield f"[bold]{name}[/bold] ({escape(printable(facts['model_type']))}): {_headline_inspect(report)}"
+    kind = escape(printable(facts["model_type"]))
+    yield f"{_named(report)} ({kind}): {_headline_inspect(report)}"
     yield f"files {facts['files']} · ties: {escape(printable(facts['ties']))}" + (
         f" · present sparsity {percent(facts['sparsity'])} · obeys N:M: {facts['patterns']}"
         if "sparsity" in facts
@@ -154,7 +158,10 @@ def _inspect(report: Report) -> Described:
     columns = ("role", "tensors", "weights", "bytes", "dtypes", "shapes")
     families = report.tables["families"]
     shown = (*columns, "sparsity") if any("sparsity" in row for row in families) else columns
-    rows = [{**row, "a prune": "stays dense: " + str(row["reason"]) if row["reason"] else "prunes"} for row in families]
+    rows = [
+        {**row, "a prune": "stays dense: " + str(row["reason"]) if row["reason"] else "prunes"}
+        for row in families
+    ]
     yield Part("families of tensors", (*shown, "a prune"), rows)
     if "tensors" in report.tables:
         rows = [{**row, "a prune": row["reason"] or "prunes"} for row in report.tables["tensors"]]
@@ -172,7 +179,7 @@ def _headline_verify(report: Report) -> str:
 
 def _verify(report: Report) -> Described:
     verdict = "verified" if report.status == "ok" else "NOT VERIFIED"
-    yield f"[bold]{escape(printable(report.source['name']))}[/bold]: {verdict} ({_headline_verify(report)})"
+    yield f"{_named(report)}: {verdict} ({_headline_verify(report)})"
     rows = report.tables["checks"]
     yield Part("", ("level", "check", "status", "id", "at", "detail"), rows)
 
@@ -188,7 +195,7 @@ def _headline_diff(report: Report) -> str:
 
 def _diff(report: Report) -> Described:
     against = escape(printable(report.summary["against"]))
-    yield f"[bold]{escape(printable(report.source['name']))}[/bold] against {against}: {_headline_diff(report)}"
+    yield f"{_named(report)} against {against}: {_headline_diff(report)}"
     rows = report.tables["tensors"]
     columns = ("name", "change", "changed_share", "zeros_gained", "zeros_lost", "relative_error")
     if rows:
@@ -205,7 +212,9 @@ def _clean(report: Report) -> Described:
 
 
 def _facts(report: Report) -> Described:
-    rows = [{"": key.replace("_", " "), " ": text(key, value)} for key, value in report.summary.items()]
+    rows = [
+        {"": key.replace("_", " "), " ": text(key, value)} for key, value in report.summary.items()
+    ]
     yield Part("", ("", " "), rows)
     for title, table in report.tables.items():
         if table:

@@ -6,6 +6,7 @@ import os
 from pathlib import Path
 
 import badinputs as bad
+import pytest
 
 from compressor.checkpoint.reader import open_checkpoint
 
@@ -59,3 +60,18 @@ def test_links_and_pipes_among_the_companions_are_never_kept(tmp_path: Path) -> 
 
     assert checkpoint.companions == ("config.json",)
     assert set(checkpoint.left_out) == {"tokenizer.json", "sub", "vocab.txt"}
+
+
+@pytest.mark.parametrize(
+    ("name", "most"), [("tokenizer.json", 256 * 10**6), ("a/b.json", 64 * 10**6)]
+)
+def test_a_companion_may_be_as_large_as_its_place_allows(
+    tmp_path: Path, name: str, most: int
+) -> None:
+    folder = bad.write_model(tmp_path / "model")
+    bad.add(name)(folder)
+
+    os.truncate(folder / name, most)
+    assert name in open_checkpoint(folder).companions
+    os.truncate(folder / name, most + 1)
+    assert "too large" in open_checkpoint(folder).left_out[name]

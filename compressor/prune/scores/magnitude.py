@@ -2,13 +2,19 @@
 
 from __future__ import annotations
 
-from compressor.prune.scores.place import Bits, Keys, Place
 from compressor_kernels.select import KEY_BITS, magnitude_key
+
+from compressor.prune.scores.place import Bits, Keys, Place
 
 
 def key_bits(common: str) -> int:
     """How many bits a key has: 15 for the 16-bit floats, 31 for F32, 63 for F64."""
     return KEY_BITS[common]
+
+
+def key_dtype(common: str) -> str:
+    """The dtype itself."""
+    return common
 
 
 def keys(bits: Bits, place: Place) -> Keys:

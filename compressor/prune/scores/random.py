@@ -9,9 +9,9 @@ from __future__ import annotations
 import hashlib
 
 import numpy as np
+from compressor_kernels.floats import magnitude
 
 from compressor.prune.scores.place import Bits, Keys, Place
-from compressor_kernels.floats import magnitude
 
 _DRAWS_PER_COUNT = 8
 
@@ -19,6 +19,11 @@ _DRAWS_PER_COUNT = 8
 def key_bits(common: str) -> int:
     """31, whatever the dtype."""
     return 31
+
+
+def key_dtype(common: str) -> str:
+    """Plain numbers: a sum of them is the sum of what was drawn."""
+    return "integer"
 
 
 def keys(bits: Bits, place: Place) -> Keys:
