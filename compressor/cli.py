@@ -15,6 +15,7 @@ from typing import Annotated
 
 import typer
 
+from compressor.checkpoint.blocks import keep_freed_memory
 from compressor.commands import Debug, Json, Quiet, command
 from compressor.ending import ends
 from compressor.errors import printable
@@ -151,6 +152,7 @@ def root(
 def main() -> None:
     """Entry point: run the command, say its error once, exit with its code."""
     speak_any_encoding()
+    keep_freed_memory()
     sys.exit(ended(sys.argv[1:]))
 
 

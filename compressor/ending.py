@@ -47,10 +47,9 @@ def ends(command: Callable[[], int], *, is_json: bool, is_debug: bool) -> int:
     except Stopped as stop:
         _say("stopped: nothing is half-written; go on with --resume, or remove what is left with")
         _say("compressor clean")
-        return stop.exit_code
+        code = stop.exit_code
     except BrokenPipeError:
-        _close_stdout()
-        return PIPE_CLOSED
+        code = PIPE_CLOSED
     except Exception as error:
         if is_debug:
             traceback.print_exc()
@@ -58,7 +57,9 @@ def ends(command: Callable[[], int], *, is_json: bool, is_debug: bool) -> int:
         lines = [json.dumps(shown.as_json(), allow_nan=False)] if is_json else shown.lines()
         for line in lines:
             _say(line)
-        return shown.exit_code
+        code = shown.exit_code
+    _leave_stdout()
+    return code
 
 
 def _stop(number: int, frame: FrameType | None) -> None:
@@ -88,7 +89,6 @@ def _as_error(error: Exception) -> CompressorError:
             do="run with --workers 1, or give the process more memory",
         )
     if isinstance(error, OSError) and error.errno == errno.ENOSPC:
-        _close_stdout()
         return ResourceError(
             "DISK-FULL",
             "the result cannot be printed: stdout is full",
@@ -120,7 +120,9 @@ def _say(line: str) -> None:
         print(line, file=sys.stderr, flush=True)
 
 
-def _close_stdout() -> None:
-    """Point stdout nowhere, so that the interpreter's own flush at exit stays quiet."""
-    with contextlib.suppress(OSError):
+def _leave_stdout() -> None:
+    """Where stdout takes no more, point it nowhere: the interpreter will flush it once more."""
+    try:
+        sys.stdout.flush()
+    except OSError:
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())

@@ -37,9 +37,9 @@ def decode(stored: Stored) -> npt.NDArray[np.float64]:
 def write(
     folder: Path,
     *shards: Mapping[str, Stored],
-    config: Mapping[str, object] = {"model_type": "llama"},  # noqa: B006  # read only
+    config: Mapping[str, object] = {"model_type": "llama"},  # read only
 ) -> Path:
-    """A checkpoint folder with these weight files, in this order, and an index if there are many."""
+    """A checkpoint folder with these weight files, and an index if there are many."""
     folder.mkdir(parents=True, exist_ok=True)
     names = ["model.safetensors"]
     if len(shards) > 1:

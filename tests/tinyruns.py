@@ -6,10 +6,12 @@ Run as a program, it is one run with the command line's own ending: `tinyruns.py
 from __future__ import annotations
 
 import argparse
+import contextlib
 import json
 import os
 import subprocess
 import sys
+import threading
 import time
 from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
@@ -39,7 +41,9 @@ def tiny_checkpoint(folder: Path, *, shards: int = 3, seed: int = 0, rows: int =
     random = np.random.default_rng(seed)
     weight_map = {}
     for number in range(1, shards + 1):
-        name = "model.safetensors" if shards == 1 else f"model-{number:05}-of-{shards:05}.safetensors"
+        name = (
+            "model.safetensors" if shards == 1 else f"model-{number:05}-of-{shards:05}.safetensors"
+        )
         tensors = {
             f"layer.{number}.down.weight": random.normal(size=(rows, 32)).astype(np.float32),
             f"layer.{number}.norm.weight": random.normal(size=8).astype(np.float16),
@@ -158,6 +162,16 @@ def tensors_of(folder: Path) -> dict[str, np.ndarray[Any, Any]]:
 def leftovers(parent: Path, *kept: Path) -> list[str]:
     """What lies in a folder besides what is meant to."""
     return sorted(path.name for path in parent.iterdir() if path not in kept)
+
+
+def held() -> tuple[set[str], set[str]]:
+    """The files that this process has open, and the threads of the engine."""
+    files = set()
+    for number in Path("/proc/self/fd").iterdir():
+        with contextlib.suppress(FileNotFoundError):
+            files.add(str(number.readlink()))
+    names = {thread.name for thread in threading.enumerate()}
+    return files, {name for name in names if name.startswith("compressor")}
 
 
 def start(*arguments: object, **settings: Any) -> subprocess.Popen[str]:

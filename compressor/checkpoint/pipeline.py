@@ -6,16 +6,15 @@ The threads of the `Reader` read and compute; the calling thread hashes and writ
 
 from __future__ import annotations
 
-import queue
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
+from functools import partial
 from typing import Any, TypeAlias, final
 
 import numpy as np
-import numpy.typing as npt
 
-from compressor.checkpoint.blocks import BLOCK_BYTES, Bits, Extent, Grid, Reader, extents
+from compressor.checkpoint.blocks import Bits, Buffer, Buffers, Extent, Grid, Reader, extents
 from compressor.checkpoint.digest import new_hasher
 from compressor.checkpoint.header import TensorInfo, check_bool
 from compressor.checkpoint.output import Output
@@ -26,8 +25,6 @@ from compressor_kernels.floats import count_nonfinite, count_zeros
 
 Key: TypeAlias = tuple[str, str]
 """A tensor of a folder: the name of its shard, and its own."""
-
-Buffer: TypeAlias = npt.NDArray[np.uint8]
 
 
 @final
@@ -108,13 +105,13 @@ class Pipeline:
         observe: Observer,
     ) -> None:
         self._reader = reader
+        self._buffers: Buffers = reader.buffers
         self._output = output
         self._rewrites = rewrites
         self._allow_nonfinite = allow_nonfinite
         self._observe = observe
         self._hashers: dict[str, Any] = {}
         self._sums: dict[Key | None, Future[int]] = {None: _known(0)}
-        self._free: queue.SimpleQueue[Buffer] = queue.SimpleQueue()
 
     def run(self, checkpoint: Checkpoint, plans: Sequence[ShardPlan]) -> list[Outcome]:
         """Write every planned shard that the journal does not hold; say what was found in each."""
@@ -153,8 +150,7 @@ class Pipeline:
                 tensor = block.extent.tensor
                 size = block.extent.stop - block.extent.start
                 self._hashers[block.extent.shard.name].update(block.source.data[:size])
-                writer.write(block.result.data[:size], tensor)
-                self._give_back(block)
+                writer.write(block.result[:size], tensor, partial(self._give_back, block))
                 found[tensor.name][0] += block.zeros
                 found[tensor.name][1] += block.nonfinite
                 if block.extent.stop == tensor.stop:
@@ -207,7 +203,7 @@ class Pipeline:
     def _compute(self, unit: _Unit) -> _Done:
         try:
             extent, rewrite = unit.extent, unit.rewrite
-            source = self._take(extent)
+            source = self._buffers.take(extent.stop - extent.start)
             bits = self._reader.fill(extent, source)
             dtype = extent.tensor.dtype
             if dtype == "BOOL":
@@ -220,13 +216,18 @@ class Pipeline:
                 own = rewrite.count(bits, extent)
                 before = unit.before.result()
                 unit.after.set_result(before + own)
-            result = self._take(extent)
+            result = self._buffers.take(extent.stop - extent.start)
             rewrite.apply(bits, extent, before, extent.view(result))
             return _Done(extent, source, result, zeros, nonfinite)
         except BaseException as error:
             if unit.after is not None and not unit.after.done():
                 unit.after.set_exception(error)
             raise
+
+    def _give_back(self, block: _Done) -> None:
+        self._buffers.give_back(block.source)
+        if block.result is not block.source:
+            self._buffers.give_back(block.result)
 
     def _digests_so_far(self, plan: ShardPlan) -> dict[str, str]:
         return {shard.name: self._hashers[shard.name].hexdigest() for shard, _ in plan.tensors}
@@ -246,20 +247,6 @@ class Pipeline:
                 found="other bytes than were read then",
                 do="run again without --resume",
             )
-
-    def _take(self, extent: Extent) -> Buffer:
-        size = extent.stop - extent.start
-        if size > BLOCK_BYTES or self._free.empty():
-            return np.empty(max(size, BLOCK_BYTES), np.uint8)
-        try:
-            return self._free.get_nowait()
-        except queue.Empty:
-            return np.empty(BLOCK_BYTES, np.uint8)
-
-    def _give_back(self, block: _Done) -> None:
-        for buffer in {id(block.source): block.source, id(block.result): block.result}.values():
-            if len(buffer) == BLOCK_BYTES:
-                self._free.put(buffer)
 
     def _require_finite(self, extent: Extent, nonfinite: int) -> None:
         if nonfinite and not self._allow_nonfinite:

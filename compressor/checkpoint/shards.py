@@ -1,7 +1,7 @@
 """Weight files of an output: planned before a byte is written, proven after the last one.
 
-While a shard is written, a second thread reads it back, hashes what the disk returns and recounts
-its zeros, so that the proof is finished a moment after the last byte.
+While a shard is written, a second thread reads it back, compares it with what was written, hashes it
+and recounts its zeros, so that the proof is finished a moment after the last byte.
 """
 
 from __future__ import annotations
@@ -13,14 +13,13 @@ import queue
 import sys
 import threading
 from collections import Counter
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any, final
 
 import numpy as np
-import numpy.typing as npt
 
-from compressor.checkpoint.blocks import UNSIGNED
+from compressor.checkpoint.blocks import UNSIGNED, Buffer
 from compressor.checkpoint.digest import new_hasher
 from compressor.checkpoint.header import DTYPE_BITS, TensorInfo
 from compressor.checkpoint.output import Output, write_all, writing
@@ -30,6 +29,8 @@ from compressor_kernels.floats import count_zeros
 
 _FLUSH_EVERY = 32 << 20
 _ALIGNMENT = 8
+_LAG = 2
+"""How many pieces the proof may be behind the writer."""
 
 
 @final
@@ -125,6 +126,17 @@ def _aligned(raw: bytes) -> bytes:
 
 
 @final
+@dataclass(frozen=True)
+class _Piece:
+    """Bytes that were written at `start`, still in memory until `release`."""
+
+    start: int
+    data: Buffer
+    tensor: TensorInfo | None
+    release: Callable[[], None]
+
+
+@final
 class ShardWriter:
     """One weight file in the making. `seal` returns its record once disk and memory agree."""
 
@@ -132,29 +144,25 @@ class ShardWriter:
         self.plan = plan
         self._output = output
         self._descriptor = output.create(plan.name)
-        self._written = new_hasher()
         self._size = 0
         self._flushed = 0
         self._zeros: Counter[str] = Counter()
         self._read_back = new_hasher()
-        self._pieces: queue.SimpleQueue[tuple[int, int, TensorInfo | None] | None] = (
-            queue.SimpleQueue()
-        )
-        self._failure: OSError | None = None
+        self._pieces: queue.Queue[_Piece | None] = queue.Queue(_LAG)
+        self._failure = ""
         self._proof = threading.Thread(target=self._prove, name="compressor-proof", daemon=True)
         self._proof.start()
         try:
-            self.write(memoryview(plan.header), None)
+            self.write(np.frombuffer(plan.header, np.uint8), None, lambda: None)
         except BaseException:
             self.abandon()
             raise
 
-    def write(self, data: memoryview, tensor: TensorInfo | None) -> None:
-        """Append bytes: of a tensor, or of the header."""
+    def write(self, data: Buffer, tensor: TensorInfo | None, release: Callable[[], None]) -> None:
+        """Append bytes of a tensor, or of the header; they must stay until `release` is called."""
         with writing(self._output.target):
-            write_all(self._descriptor, data)
-        self._written.update(data)
-        self._pieces.put((self._size, self._size + len(data), tensor))
+            write_all(self._descriptor, data.data)
+        self._pieces.put(_Piece(self._size, data, tensor, release))
         self._size += len(data)
         if self._size - self._flushed >= _FLUSH_EVERY:
             _start_writeback(self._descriptor, self._flushed, self._size - self._flushed)
@@ -173,15 +181,15 @@ class ShardWriter:
                 os.fsync(self._descriptor)
         finally:
             self.abandon()
-        digest = self._written.hexdigest()
-        if self._failure is not None or self._read_back.hexdigest() != digest:
+        if self._failure:
             raise OutputError(
                 "OUT-CORRUPT",
                 "a written file reads back differently",
                 at=self.plan.name,
-                found=str(self._failure or "other bytes than were written"),
+                found=self._failure,
                 do="check the disk, then run again",
             )
+        digest = self._read_back.hexdigest()
         self._output.files[self.plan.name] = {"digest": digest, "size": self._size}
         return {
             "name": self.plan.name,
@@ -191,22 +199,33 @@ class ShardWriter:
         }
 
     def _prove(self) -> None:
-        buffer: npt.NDArray[np.uint8] = np.empty(0, np.uint8)
+        """Read each piece back, compare it with what was written, hash it, count its zeros."""
+        memory = np.empty(0, np.uint8)
         while (piece := self._pieces.get()) is not None:
-            start, stop, tensor = piece
-            if len(buffer) < stop - start:
-                buffer = np.empty(stop - start, np.uint8)
-            view = buffer.data[: stop - start]
+            size = len(piece.data)
+            if len(memory) < size:
+                memory = np.empty(size, np.uint8)
+            found = memory[:size]
             try:
-                if os.preadv(self._descriptor, [view], start) != stop - start:
-                    raise OSError(f"a short read at byte {start}")
+                count = os.preadv(self._descriptor, [found.data], piece.start)
             except OSError as error:
-                self._failure = error
-                continue
-            self._read_back.update(view)
-            if tensor is not None:
-                bits = buffer[: stop - start].view(UNSIGNED[DTYPE_BITS[tensor.dtype]])
-                self._zeros[tensor.name] += count_zeros(bits, tensor.dtype)
+                count, self._failure = 0, f"{error.strerror} at byte {piece.start}"
+            if not self._failure and (count != size or not _are_equal(found, piece.data)):
+                self._failure = f"other bytes than were written, after byte {piece.start}"
+            piece.release()
+            self._read_back.update(found.data)
+            if piece.tensor is not None:
+                bits = found.view(UNSIGNED[DTYPE_BITS[piece.tensor.dtype]])
+                self._zeros[piece.tensor.name] += count_zeros(bits, piece.tensor.dtype)
+
+
+def _are_equal(one: Buffer, other: Buffer) -> bool:
+    """Whether two pieces of memory hold the same bytes, compared eight at a time."""
+    whole = len(one) // 8 * 8
+    return bool(
+        np.array_equal(one[:whole].view(np.uint64), other[:whole].view(np.uint64))
+        and np.array_equal(one[whole:], other[whole:])
+    )
 
 
 def _start_writeback(descriptor: int, offset: int, count: int) -> None:

@@ -105,7 +105,7 @@ class Prune(Step):
         return name if self.method == "magnitude" else f"{name}-{self.method}"
 
     def _fitting(self, targets: Sequence[Target]) -> list[Target]:
-        """A weight that the pattern does not fit stays dense; if the user named it, it is refused."""
+        """A weight that the pattern does not fit stays dense; a named one is refused."""
         fitting, refused = [], []
         for target in targets:
             obstacle = "" if target.reason else target.geometry.obstacle(self.sparsity)

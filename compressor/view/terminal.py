@@ -49,7 +49,7 @@ def _plain(error: UnicodeError) -> tuple[str, int]:
     if not isinstance(error, UnicodeEncodeError):
         raise error
     text = error.object[error.start : error.end]
-    return "".join(PLAIN.get(each) or printable(each) for each in text), error.end
+    return "".join(PLAIN.get(each, ascii(each)[1:-1]) for each in text), error.end
 
 
 @final

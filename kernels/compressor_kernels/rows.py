@@ -2,12 +2,12 @@
 
 A sample of many rows says about where a threshold lies; two counts correct it for each row's
 scale; two more prove a bracket with about one per cent of the row in it. Only those are sorted.
-Counts cost a tenth of a sort: 0.14 ns per BF16 key (Zen 3), against 1.4 with the rest around them.
+A count takes 0.14 ns per BF16 key, the whole 1.6 (Zen 3, numpy 2.4, rows of 4096).
 """
 
 from __future__ import annotations
 
-from typing import Any, Final, TypeAlias
+from typing import Any, Final, TypeAlias, final
 
 import numpy as np
 import numpy.typing as npt
@@ -19,6 +19,8 @@ Mask: TypeAlias = npt.NDArray[np.bool_]
 Counts: TypeAlias = npt.NDArray[np.int64]
 
 _SHORT_ROW: Final = 64
+"""Up to here a row is cheaper as one group."""
+
 _TILE: Final = 1 << 20
 _SAMPLE: Final = 1 << 12
 _SORTED_AT_ONCE: Final = 1 << 16
@@ -60,6 +62,7 @@ def _zeros_of_tile(keys: Keys, bits: int, kept: int, zeros: Mask) -> None:
         first = last
 
 
+@final
 class _Compared:
     """Which keys reach their row's limit, and how many in each row.
 

@@ -182,15 +182,15 @@ def vector_keys(keys: Keys, dtype: str, rows: int) -> npt.NDArray[np.uint64]:
     """Each column's score in each block of `rows` rows, as a 63-bit key; the last may be short.
 
     `keys` are the bits or the magnitude keys of `dtype`: the score is the sum of their absolute
-    values in float64, added row by row, so that it is the same on every machine. Of any other
-    dtype, the keys themselves are summed.
+    values in float64, added row by row, so that it is the same on every machine. Of an unsigned
+    integer dtype (`U32`), the keys themselves are summed.
     """
     count, columns = keys.shape
     totals = np.zeros((-(-count // rows), columns))
+    is_float = not dtype.startswith("U")
     with np.errstate(over="ignore", invalid="ignore"):
         for row in range(min(rows, count)):
             part = keys[row::rows]
-            is_float = dtype in KEY_BITS
             values = to_float(magnitude(part, dtype), dtype) if is_float else part
             totals[: len(part)] += values
     return magnitude(totals.view(np.uint64), "F64").view(np.uint64)

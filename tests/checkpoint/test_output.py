@@ -47,7 +47,9 @@ def refusal(source: Path, target: Path, **options: bool) -> CompressorError:
     return caught.value
 
 
-@pytest.mark.parametrize("where", ["source", "source/inner/out", ".", "link/out", "source/../source"])
+@pytest.mark.parametrize(
+    "where", ["source", "source/inner/out", ".", "link/out", "source/../source"]
+)
 def test_an_output_that_overlaps_the_source_is_refused(
     source: Path, tmp_path: Path, where: str
 ) -> None:
@@ -283,10 +285,10 @@ def test_disk_full_leaves_nothing_or_what_can_be_resumed(
     source: Path, tmp_path: Path, new: tinyruns.Tree
 ) -> None:
     sizes = [path.stat().st_size for path in (tmp_path / "reference").iterdir()]
-    limits = [*range(0, max(sizes), max(sizes) // 20), max(sizes) - 1]
+    limits = [*range(0, max(sizes), max(sizes) // 40), max(sizes) - 1]
     outs = [tmp_path / f"out{limit}" for limit in limits]
 
-    errors = []
+    errors, before = [], tinyruns.held()
     for out, limit in zip(outs, limits, strict=True):
         with pytest.raises(ResourceError) as caught, file_size_limit(limit):
             rewrite(tinyruns.job(source), out)
@@ -294,6 +296,7 @@ def test_disk_full_leaves_nothing_or_what_can_be_resumed(
 
     assert len(limits) >= 20
     assert set(errors) == {"DISK-FULL"}
+    assert tinyruns.held() == before
     assert {tinyruns.state(out) for out in outs} == {"absent"}
     left = [path for path, is_held in leftovers(tmp_path) if not is_held]
     assert all(len((path / "journal.jsonl").read_text().splitlines()) > 1 for path in left)
@@ -401,6 +404,30 @@ def test_a_torn_end_of_the_journal_is_ignored(
     assert kept == written
 
 
+def test_a_run_can_be_interrupted_again_and_again(
+    source: Path, tmp_path: Path, new: tinyruns.Tree
+) -> None:
+    written = {}
+    for shards in (1, 1):
+        with pytest.raises(KeyboardInterrupt):
+            rewrite(
+                tinyruns.job(source),
+                tmp_path / "out",
+                resume=True,
+                observe=tinyruns.stop_after(shards),
+            )
+        [(folder, _)] = leftovers(tmp_path)
+        with (folder / "journal.jsonl").open("ab") as journal:
+            journal.write(b'{"torn')
+        written = {path.name: path.stat().st_mtime_ns for path in folder.glob("*-0000[12]-of-*")}
+
+    rewrite(tinyruns.job(source), tmp_path / "out", resume=True)
+
+    assert tinyruns.state(tmp_path / "out", new=new) == "new"
+    assert len(written) == 2
+    assert written == {name: (tmp_path / "out" / name).stat().st_mtime_ns for name in written}
+
+
 @pytest.mark.parametrize("cut", range(0, 700, 50))
 def test_a_journal_cut_anywhere_is_resumed_or_left(
     source: Path, tmp_path: Path, new: tinyruns.Tree, cut: int
@@ -415,7 +442,9 @@ def test_a_journal_cut_anywhere_is_resumed_or_left(
     assert tinyruns.state(tmp_path / "out", new=new) == "new"
 
 
-@pytest.mark.parametrize("first", [b"", b"no json\n", b"[]\n", b"{}\n", b'{"run_key": 1}\n', b"\xff"])
+@pytest.mark.parametrize(
+    "first", [b"", b"no json\n", b"[]\n", b"{}\n", b'{"run_key": 1}\n', b"\xff"]
+)
 def test_a_foreign_journal_is_left_alone_and_reported(
     source: Path, tmp_path: Path, new: tinyruns.Tree, first: bytes, caplog: pytest.LogCaptureFixture
 ) -> None:
@@ -453,7 +482,7 @@ def test_dead_folders_are_told_from_live_and_foreign_ones(tmp_path: Path) -> Non
     (tmp_path / ".out.tmp-download").mkdir()
     (tmp_path / ".linked.tmp-0123456789ab").symlink_to("somewhere")
 
-    found = {path: is_held for path, is_held in leftovers(tmp_path)}
+    found = dict(leftovers(tmp_path))
 
     assert found == {folders["dead"]: False, folders["empty"]: False, folders["live"]: True}
     assert leftovers(tmp_path, "live") == [(folders["live"], True)]
@@ -465,6 +494,30 @@ def test_dead_folders_are_told_from_live_and_foreign_ones(tmp_path: Path) -> Non
         ".out.tmp-download",
     ]
     os.close(held)
+
+
+@pytest.mark.parametrize("count", range(6))
+def test_a_removal_that_is_cut_short_leaves_what_can_be_found(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, count: int
+) -> None:
+    folder = tmp_path / ".out.tmp-0123456789ab"
+    folder.mkdir()
+    for name in (MANIFEST, "a", "z", ".hidden", "model.safetensors"):
+        (folder / name).touch()
+    unlink, calls = Path.unlink, iter(range(count))
+
+    def interrupted(path: Path, missing_ok: bool = False) -> None:
+        if next(calls, None) is None:
+            raise KeyboardInterrupt
+        unlink(path, missing_ok)
+
+    with monkeypatch.context() as patched, contextlib.suppress(KeyboardInterrupt):
+        patched.setattr(Path, "unlink", interrupted)
+        remove_dead(folder)
+
+    assert [path for path, _ in leftovers(tmp_path)] == ([folder] if count < 5 else [])
+    assert all(remove_dead(path) for path, _ in leftovers(tmp_path))
+    assert not any(tmp_path.iterdir())
 
 
 def test_a_file_system_without_locks_is_written_all_the_same(
@@ -525,7 +578,10 @@ def test_a_small_disk_that_fills_up_is_survived(
     (tmp_path / "disk").mkdir()
     alone = ["unshare", "--mount", "--map-root-user"]
     trial = ["mount", "-t", "tmpfs", "none", tmp_path / "disk"]
-    if shutil.which("unshare") is None or subprocess.run([*alone, *trial], capture_output=True).returncode:
+    if (
+        shutil.which("unshare") is None
+        or subprocess.run([*alone, *trial], capture_output=True).returncode
+    ):
         pytest.skip("no tmpfs can be mounted here")
     folders = (source, tmp_path / "disk", tmp_path / "reference")
 

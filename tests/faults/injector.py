@@ -131,7 +131,7 @@ def judged(
             wrong.append(f"after --resume the output is {state}")
     for path, _ in temporary.leftovers(trial):
         temporary.remove_dead(path)
-    if (left := sorted(path.name for path in trial.iterdir() if path != out)):
+    if left := sorted(path.name for path in trial.iterdir() if path != out):
         wrong.append(f"after clean there is {left}")
     return wrong
 

@@ -46,7 +46,9 @@ def test_no_system_call_can_fail_or_be_the_last_and_leave_a_torn_output(
 
     found = json.loads(ran.stdout)
     assert found["broken"] == []
-    assert {"open", "mkdir", "write", "fsync", "chmod", "unlink", "renameat2"} <= set(found["points"])
+    assert {"open", "mkdir", "write", "fsync", "chmod", "unlink", "renameat2"} <= set(
+        found["points"]
+    )
     assert Counter(found["points"]).total() > 50
 
 
@@ -86,7 +88,16 @@ def test_the_kernel_may_refuse_or_kill_at_any_call(
     out = tmp_path / "outputs" / "out"
     shutil.copytree(tmp_path / "old", out)
     inject = ["-P", tmp_path, "-P", out.parent] if call == "openat" else []
-    trace = ["strace", "-f", "-qq", "-o", os.devnull, *inject, "-e", f"inject={call}:{what}:when={number}"]
+    trace = [
+        "strace",
+        "-f",
+        "-qq",
+        "-o",
+        os.devnull,
+        *inject,
+        "-e",
+        f"inject={call}:{what}:when={number}",
+    ]
 
     ran = subprocess.run(
         [*trace, sys.executable, tinyruns.__file__, source, out, "--overwrite"],

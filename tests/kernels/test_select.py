@@ -1,73 +1,18 @@
-"""Every selection equals a stable sort by (key, index), for every dtype, pattern, shape and tie."""
+"""Keys order as absolute values do; a cut, in blocks of any size, is a stable sort's selection."""
 
 from __future__ import annotations
 
 import tracemalloc
 from collections.abc import Callable
-from fractions import Fraction
 from itertools import pairwise
-from typing import Any
 
 import numpy as np
-import numpy.typing as npt
 import pytest
 from compressor_kernels import select
 from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
-
-Bits = npt.NDArray[np.unsignedinteger[Any]]
-Mask = npt.NDArray[np.bool_]
-
-UNSIGNED = {"BF16": np.uint16, "F16": np.uint16, "F32": np.uint32, "F64": np.uint64}
-SIGN = {"BF16": 1 << 15, "F16": 1 << 15, "F32": 1 << 31, "F64": 1 << 63}
-DTYPES = list(UNSIGNED)
-PATTERNS = [(1, 2), (2, 4), (4, 8), (8, 16), (1, 4), (3, 4), (2, 3), (2, 6), (3, 5), (7, 8)]
-LONG_PATTERNS = [(16, 32), (32, 64), (1, 64), (63, 64)]
-SIZES = [0, 1, 63, 100]
-
-
-def lowest(keys: Bits, zeros: int) -> Mask:
-    """The reference: sort each row by key, of equal keys the last first; the first are zeros."""
-    index = np.broadcast_to(np.arange(keys.shape[1]), keys.shape)
-    order = np.lexsort((-index, keys), axis=1)
-    mask = np.zeros(keys.shape, bool)
-    np.put_along_axis(mask, order[:, :zeros], True, axis=1)
-    return mask
-
-
-def values(bits: Bits, dtype: str) -> npt.NDArray[np.float64]:
-    """|w|, decoded by numpy."""
-    floats = {"F16": np.float16, "F32": np.float32, "F64": np.float64}
-    if dtype == "BF16":
-        bits, dtype = bits.astype(np.uint32) << np.uint32(16), "F32"
-    with np.errstate(invalid="ignore"):
-        return np.abs(bits.view(floats[dtype]).astype(np.float64))
-
-
-def sample(kind: str, shape: tuple[int, ...], dtype: str, seed: int = 0) -> Bits:
-    """Bits of `dtype`: weights, half of them zero, few distinct ones, or any bits at all."""
-    generator = np.random.default_rng(seed)
-    if kind == "any":
-        return generator.integers(0, 1 << 64, shape, np.uint64).astype(UNSIGNED[dtype])
-    weights = generator.standard_normal(shape).astype(np.float32)
-    if kind == "half zero":
-        weights[generator.random(shape) < 0.5] = -0.0
-    if kind == "few":
-        weights = generator.choice(
-            np.array([0.0, -0.0, 1.0, -1.0, 0.5, np.inf, -np.inf, np.nan], np.float32), shape
-        )
-    if kind == "rows apart":
-        weights *= np.exp(4 * generator.standard_normal((shape[0], 1))).astype(np.float32)
-    if dtype == "BF16":
-        return (weights.view(np.uint32) >> np.uint32(16)).astype(np.uint16)
-    with np.errstate(over="ignore"):
-        floats = {"F16": np.float16, "F32": np.float32, "F64": np.float64}
-        return weights.astype(floats[dtype]).view(UNSIGNED[dtype])
-
-
-def sampled_keys(kind: str, shape: tuple[int, ...], dtype: str, seed: int = 0) -> Bits:
-    return select.magnitude_key(sample(kind, shape, dtype, seed), dtype, dtype)
+from selection import DTYPES, UNSIGNED, Bits, Mask, lowest, sample, sampled_keys, values
 
 
 def cut_in_blocks(blocks: list[Bits], bits: int, zeros: int) -> list[Mask]:
@@ -208,126 +153,6 @@ def test_more_zeros_than_keys_are_refused(zeros: int) -> None:
         cut_in_blocks([keys], 15, zeros)
     with pytest.raises(ValueError, match=f"found {zeros}"):
         select.row_zeros(keys[None], 15, zeros)
-
-
-@pytest.mark.parametrize("kind", ["weights", "half zero", "few", "any", "rows apart"])
-@pytest.mark.parametrize("dtype", DTYPES)
-@pytest.mark.parametrize("columns", [*SIZES, 65, 2047, 2500])
-def test_every_row_loses_exactly_its_lowest(kind: str, dtype: str, columns: int) -> None:
-    keys = sampled_keys(kind, (37, columns), dtype)
-
-    for zeros in sorted({0, columns // 10, columns // 2, max(0, columns - 1), columns}):
-        mask = select.row_zeros(keys, select.KEY_BITS[dtype], zeros)
-
-        assert np.array_equal(mask, lowest(keys, zeros))
-
-
-@given(
-    hnp.arrays(
-        np.uint16, st.tuples(st.integers(0, 4), st.integers(0, 90)), elements=st.integers(0, 9)
-    ),
-    st.fractions(0, 1),
-)
-def test_rows_full_of_ties_lose_the_last_ones(keys: Bits, share: Fraction) -> None:
-    zeros = round(share * keys.shape[1])
-
-    assert np.array_equal(select.row_zeros(keys, 15, zeros), lowest(keys, zeros))
-
-
-@pytest.mark.parametrize("kind", ["weights", "half zero"])
-def test_rows_of_several_tiles_and_one_row_of_many(kind: str) -> None:
-    keys = sampled_keys(kind, (1100, 1000), "BF16")
-
-    assert np.array_equal(select.row_zeros(keys, 15, 500), lowest(keys, 500))
-    one = keys.reshape(1, -1)
-    assert np.array_equal(select.row_zeros(one, 15, 700_000), lowest(one, 700_000))
-
-
-def test_rows_that_share_no_scale_with_the_sample_are_found_all_the_same() -> None:
-    keys = np.zeros((50, 200), np.uint64)
-    keys[7] = (1 << 63) - 1 - np.arange(200, dtype=np.uint64)
-    keys[8] = np.arange(200) << 40
-
-    assert np.array_equal(select.row_zeros(keys, 63, 100), lowest(keys, 100))
-
-
-def test_a_key_with_more_bits_than_said_is_refused() -> None:
-    with pytest.raises(ValueError, match="larger than 32767"):
-        select.row_zeros(np.full((2, 100), 40_000, np.uint16), 15, 50)
-
-
-@pytest.mark.parametrize("kind", ["weights", "half zero", "few", "any"])
-@pytest.mark.parametrize("dtype", DTYPES)
-@pytest.mark.parametrize(("n", "m"), PATTERNS + LONG_PATTERNS)
-def test_every_group_keeps_its_n_best(n: int, m: int, dtype: str, kind: str) -> None:
-    keys = sampled_keys(kind, (11, 9 * m), dtype)
-
-    mask = select.group_zeros(keys, n, m)
-
-    assert np.array_equal(mask.reshape(-1, m), lowest(keys.reshape(-1, m), m - n))
-
-
-@pytest.mark.parametrize("inner", [2, 9, 70])
-@pytest.mark.parametrize(("n", "m"), PATTERNS + LONG_PATTERNS)
-def test_groups_along_any_axis_are_the_same(n: int, m: int, inner: int) -> None:
-    keys = sampled_keys("half zero", (3 * inner, 2 * m), "BF16").reshape(3, inner, 2 * m)
-    expected = select.group_zeros(keys, n, m)
-
-    convolution = np.ascontiguousarray(keys.transpose(0, 2, 1))
-    transposed = np.ascontiguousarray(keys[0].T)
-
-    assert np.array_equal(
-        select.group_zeros(convolution, n, m, axis=1).transpose(0, 2, 1), expected
-    )
-    assert np.array_equal(select.group_zeros(transposed, n, m, axis=0).T, expected[0])
-    assert np.array_equal(select.group_zeros(transposed, n, m, axis=-2).T, expected[0])
-    assert np.array_equal(select.group_zeros(keys[0].T, n, m, axis=0).T, expected[0])
-
-
-@pytest.mark.parametrize(
-    ("n", "m", "shape", "axis", "dtype"),
-    [
-        (2, 4, (200_000,), 0, "BF16"),
-        (3, 5, (400_000,), 0, "BF16"),
-        (8, 16, (100, 16_000), 1, "F32"),
-        (32, 64, (128, 5000), 0, "F64"),
-    ],
-)
-def test_groups_of_several_tiles(
-    n: int, m: int, shape: tuple[int, ...], axis: int, dtype: str
-) -> None:
-    keys = sampled_keys("half zero", shape, dtype)
-
-    mask = select.group_zeros(keys, n, m, axis)
-
-    groups, flags = (np.moveaxis(array, axis, -1).reshape(-1, m) for array in (keys, mask))
-    assert np.array_equal(flags, lowest(groups, m - n))
-
-
-@given(
-    st.sampled_from(PATTERNS + LONG_PATTERNS).flatmap(
-        lambda pattern: st.tuples(
-            st.just(pattern),
-            hnp.arrays(
-                np.uint16,
-                st.integers(0, 4).map(lambda groups: groups * pattern[1]),
-                elements=st.integers(0, 6),
-            ),
-        )
-    )
-)
-def test_groups_full_of_ties_keep_the_first_ones(case: tuple[tuple[int, int], Bits]) -> None:
-    (n, m), keys = case
-
-    mask = select.group_zeros(keys, n, m)
-
-    assert np.array_equal(mask.reshape(-1, m), lowest(keys.reshape(-1, m), m - n))
-
-
-@pytest.mark.parametrize(("n", "m", "length"), [(2, 4, 6), (0, 4, 8), (4, 4, 8), (1, 2, 63)])
-def test_a_group_that_does_not_fit_is_refused(n: int, m: int, length: int) -> None:
-    with pytest.raises(ValueError, match=f"{n}:{m}"):
-        select.group_zeros(np.zeros((2, length), np.uint16), n, m)
 
 
 def test_masks_are_nested_as_sparsity_grows() -> None:

@@ -32,7 +32,7 @@ class Score(Protocol):
         """How many bits a key has, where the scope compares in the order of the dtype `common`."""
 
     def key_dtype(self, common: str) -> str:
-        """The float whose magnitudes the keys are; `integer` where they are plain numbers."""
+        """The float whose magnitudes the keys are; `U32` where they are plain numbers."""
 
     def keys(self, bits: Bits, place: Place) -> Keys:
         """The keys of a block, the same for a weight whatever block it lies in."""

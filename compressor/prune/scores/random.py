@@ -23,7 +23,7 @@ def key_bits(common: str) -> int:
 
 def key_dtype(common: str) -> str:
     """Plain numbers: a sum of them is the sum of what was drawn."""
-    return "integer"
+    return "U32"
 
 
 def keys(bits: Bits, place: Place) -> Keys:

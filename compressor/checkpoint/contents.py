@@ -1,0 +1,96 @@
+"""Files read once, from end to end: their digests, and what their weights should not hold."""
+
+from __future__ import annotations
+
+import queue
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import final
+
+import numpy as np
+import numpy.typing as npt
+from compressor_kernels.floats import count_nonfinite
+
+from compressor.checkpoint.blocks import BLOCK_BYTES, Extent, Reader, extents
+from compressor.checkpoint.digest import digest_file, new_hasher
+from compressor.checkpoint.folder import unreadable
+from compressor.checkpoint.pipeline import Observer, Progress
+from compressor.checkpoint.reader import Checkpoint, Shard
+
+
+@final
+@dataclass
+class Weights:
+    """What one reading of a weight file found; tensors without a count are sound."""
+
+    digest: str = ""
+    nonfinite: dict[str, int] = field(default_factory=dict)
+    strange: dict[str, int] = field(default_factory=dict)
+    """Bytes of boolean tensors that are neither 0 nor 1."""
+
+
+def read_weights(checkpoint: Checkpoint, workers: int, observe: Observer) -> dict[str, Weights]:
+    """Every weight file, by name: the threads read and count, the caller hashes in order."""
+    total = sum(shard.size for shard in checkpoint.shards())
+    done = 0
+    found = {}
+    with Reader(checkpoint.folder, checkpoint.shards(), workers) as reader:
+        blocks = _Blocks(reader)
+        for shard in checkpoint.shards():
+            weights, hasher = Weights(), new_hasher(shard.header.raw)
+            for extent, buffer, nonfinite, strange in blocks.of(shard):
+                size, name = extent.stop - extent.start, extent.tensor.name
+                hasher.update(buffer.data[:size])
+                blocks.give_back(buffer)
+                if nonfinite:
+                    weights.nonfinite[name] = weights.nonfinite.get(name, 0) + nonfinite
+                if strange:
+                    weights.strange[name] = weights.strange.get(name, 0) + strange
+                done += size
+                observe(Progress(done, total, name))
+            weights.digest = hasher.hexdigest()
+            found[shard.name] = weights
+    return found
+
+
+def read_files(folder: Path, names: list[str], workers: int) -> dict[str, str]:
+    """The digests of these files."""
+
+    def one(name: str) -> str:
+        try:
+            return digest_file(folder / name)
+        except OSError as error:
+            raise unreadable(name, error) from error
+
+    with ThreadPoolExecutor(workers, thread_name_prefix="compressor") as pool:
+        return dict(zip(names, pool.map(one, names), strict=True))
+
+
+@final
+class _Blocks:
+    """Blocks of weight files, read and looked at on the threads of a reader; buffers are reused."""
+
+    def __init__(self, reader: Reader) -> None:
+        self._reader = reader
+        self._free: queue.SimpleQueue[npt.NDArray[np.uint8]] = queue.SimpleQueue()
+
+    def of(self, shard: Shard) -> Iterator[tuple[Extent, npt.NDArray[np.uint8], int, int]]:
+        """Each block in the order of the file, with its non-finite and its strange elements."""
+        parts = (extent for tensor in shard.header.tensors for extent in extents(shard, tensor))
+        return self._reader.in_order(self._one, parts)
+
+    def give_back(self, buffer: npt.NDArray[np.uint8]) -> None:
+        """Let a later block overwrite this one."""
+        self._free.put(buffer)
+
+    def _one(self, extent: Extent) -> tuple[Extent, npt.NDArray[np.uint8], int, int]:
+        try:
+            buffer = self._free.get_nowait()
+        except queue.Empty:
+            buffer = np.empty(BLOCK_BYTES, np.uint8)
+        bits = self._reader.fill(extent, buffer)
+        dtype = extent.tensor.dtype
+        strange = int(np.count_nonzero(bits > 1)) if dtype == "BOOL" else 0
+        return extent, buffer, count_nonfinite(bits, dtype), strange
