@@ -32,10 +32,10 @@ def check(*words):
     assert code == 0 and not heavy, (words, code, heavy)
 
 check("--help")
-check("inspect", "model", "--scan")
-check("prune", "model", "--sparsity", "0.4", "--output", sys.argv[1])
-check("prune", "model", "--sparsity", "2:4", "--method", "random", "--output", sys.argv[1] + "-nm")
-check("diff", sys.argv[1], "model")
+check("inspect", "./model", "--scan")
+check("prune", "./model", "--sparsity", "0.4", "--output", sys.argv[1])
+check("prune", "./model", "--sparsity", "2:4", "--method", "random", "--output", sys.argv[1] + "-nm")
+check("diff", sys.argv[1], "./model")
 check("verify", sys.argv[1])
 check("recipe", "validate", "recipe.yaml")
 """
@@ -166,10 +166,10 @@ def test_a_terminal_without_unicode_gets_plain_characters() -> None:
 def test_torch_free_commands_import_no_torch_and_hash_seeds_change_no_byte() -> None:
     bad.write_model(Path("model"))
     Path("recipe.yaml").write_text(
-        "version: 1\nsource: model\nsteps:\n  - prune: {sparsity: 0.5}\n"
+        "version: 1\nsource: ./model\nsteps:\n  - prune: {sparsity: 0.5}\n"
     )
 
-    runs = [python("-c", WITHOUT_TORCH, seed, env={"PYTHONHASHSEED": seed}) for seed in "12"]
+    runs = [python("-c", WITHOUT_TORCH, f"./{seed}", env={"PYTHONHASHSEED": seed}) for seed in "12"]
 
     assert [(each.returncode, each.stderr.count("Error")) for each in runs] == [(0, 0), (0, 0)]
     for suffix in ("", "-nm"):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import queue
+from collections import Counter
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
@@ -16,43 +17,46 @@ from compressor_kernels.floats import count_nonfinite
 from compressor.checkpoint.blocks import BLOCK_BYTES, Extent, Reader, extents
 from compressor.checkpoint.digest import digest_file, new_hasher
 from compressor.checkpoint.folder import unreadable
+from compressor.checkpoint.header import TensorInfo
 from compressor.checkpoint.pipeline import Observer, Progress
 from compressor.checkpoint.reader import Checkpoint, Shard
 
 
 @final
 @dataclass
-class Weights:
-    """What one reading of a weight file found; tensors without a count are sound."""
+class Contents:
+    """What one reading of all weight files found; tensors without a count are sound."""
 
-    digest: str = ""
-    nonfinite: dict[str, int] = field(default_factory=dict)
-    strange: dict[str, int] = field(default_factory=dict)
+    digests: dict[str, str] = field(default_factory=dict)
+    nonfinite: Counter[str] = field(default_factory=Counter)
+    strange: Counter[str] = field(default_factory=Counter)
     """Bytes of boolean tensors that are neither 0 nor 1."""
 
 
-def read_weights(checkpoint: Checkpoint, workers: int, observe: Observer) -> dict[str, Weights]:
-    """Every weight file, by name: the threads read and count, the caller hashes in order."""
+def read_weights(checkpoint: Checkpoint, workers: int, observe: Observer) -> Contents:
+    """Every weight file: the threads read and count, the caller hashes in the order of the file."""
+    found = Contents()
     total = sum(shard.size for shard in checkpoint.shards())
     done = 0
-    found = {}
     with Reader(checkpoint.folder, checkpoint.shards(), workers) as reader:
         blocks = _Blocks(reader)
         for shard in checkpoint.shards():
-            weights, hasher = Weights(), new_hasher(shard.header.raw)
+            hasher = new_hasher(shard.header.raw)
             for extent, buffer, nonfinite, strange in blocks.of(shard):
-                size, name = extent.stop - extent.start, extent.tensor.name
+                size, name = extent.stop - extent.start, qualified(shard, extent.tensor)
                 hasher.update(buffer.data[:size])
                 blocks.give_back(buffer)
-                if nonfinite:
-                    weights.nonfinite[name] = weights.nonfinite.get(name, 0) + nonfinite
-                if strange:
-                    weights.strange[name] = weights.strange.get(name, 0) + strange
+                found.nonfinite[name] += nonfinite
+                found.strange[name] += strange
                 done += size
                 observe(Progress(done, total, name))
-            weights.digest = hasher.hexdigest()
-            found[shard.name] = weights
+            found.digests[shard.name] = hasher.hexdigest()
     return found
+
+
+def qualified(shard: Shard, tensor: TensorInfo) -> str:
+    """The name of a tensor with the folder that its shard lies in: `unet/conv_in.weight`."""
+    return shard.name[: shard.name.rfind("/") + 1] + tensor.name
 
 
 def read_files(folder: Path, names: list[str], workers: int) -> dict[str, str]:

@@ -1,4 +1,4 @@
-"""One answer of `verify`: which level asked, whether it holds, and what was seen where it does not."""
+"""One answer of `verify`: which level asked, whether it holds, and what was seen."""
 
 from __future__ import annotations
 

@@ -149,7 +149,7 @@ class ShardWriter:
         self._zeros: Counter[str] = Counter()
         self._read_back = new_hasher()
         self._pieces: queue.Queue[_Piece | None] = queue.Queue(_LAG)
-        self._failure = ""
+        self._failure: Exception | None = None
         self._proof = threading.Thread(target=self._prove, name="compressor-proof", daemon=True)
         self._proof.start()
         try:
@@ -181,14 +181,8 @@ class ShardWriter:
                 os.fsync(self._descriptor)
         finally:
             self.abandon()
-        if self._failure:
-            raise OutputError(
-                "OUT-CORRUPT",
-                "a written file reads back differently",
-                at=self.plan.name,
-                found=self._failure,
-                do="check the disk, then run again",
-            )
+        if self._failure is not None:
+            raise self._failure
         digest = self._read_back.hexdigest()
         self._output.files[self.plan.name] = {"digest": digest, "size": self._size}
         return {
@@ -199,24 +193,39 @@ class ShardWriter:
         }
 
     def _prove(self) -> None:
-        """Read each piece back, compare it with what was written, hash it, count its zeros."""
+        """Prove piece after piece; a failure is kept for `seal`, so that the writer never waits."""
         memory = np.empty(0, np.uint8)
         while (piece := self._pieces.get()) is not None:
-            size = len(piece.data)
-            if len(memory) < size:
-                memory = np.empty(size, np.uint8)
-            found = memory[:size]
             try:
-                count = os.preadv(self._descriptor, [found.data], piece.start)
-            except OSError as error:
-                count, self._failure = 0, f"{error.strerror} at byte {piece.start}"
-            if not self._failure and (count != size or not _are_equal(found, piece.data)):
-                self._failure = f"other bytes than were written, after byte {piece.start}"
-            piece.release()
-            self._read_back.update(found.data)
-            if piece.tensor is not None:
-                bits = found.view(UNSIGNED[DTYPE_BITS[piece.tensor.dtype]])
-                self._zeros[piece.tensor.name] += count_zeros(bits, piece.tensor.dtype)
+                if len(memory) < len(piece.data):
+                    memory = np.empty(len(piece.data), np.uint8)
+                self._prove_piece(piece, memory[: len(piece.data)])
+            except Exception as error:
+                self._failure = self._failure or error
+            finally:
+                piece.release()
+
+    def _prove_piece(self, piece: _Piece, found: Buffer) -> None:
+        """Read it back, compare it with what was written, hash it, count its zeros."""
+        try:
+            count = os.preadv(self._descriptor, [found.data], piece.start)
+        except OSError as error:
+            raise self._corrupt(f"{error.strerror} at byte {piece.start}") from error
+        if count != len(found) or not _are_equal(found, piece.data):
+            raise self._corrupt(f"other bytes than were written, after byte {piece.start}")
+        self._read_back.update(found.data)
+        if piece.tensor is not None:
+            bits = found.view(UNSIGNED[DTYPE_BITS[piece.tensor.dtype]])
+            self._zeros[piece.tensor.name] += count_zeros(bits, piece.tensor.dtype)
+
+    def _corrupt(self, found: str) -> OutputError:
+        return OutputError(
+            "OUT-CORRUPT",
+            "a written file reads back differently",
+            at=self.plan.name,
+            found=found,
+            do="check the disk, then run again",
+        )
 
 
 def _are_equal(one: Buffer, other: Buffer) -> bool:

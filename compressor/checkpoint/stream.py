@@ -55,7 +55,7 @@ def rewrite(
     dry_run: bool = False,
     observe: Observer = lambda progress: None,
 ) -> Report:
-    """Run the job into the folder `target`; `resume` goes on after the last shard of a killed one."""
+    """Run the job into the folder `target`; `resume` goes on after a killed one's last shard."""
     if dry_run:
         return job.plan
     started = time.perf_counter()

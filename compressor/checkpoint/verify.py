@@ -6,12 +6,11 @@ consistent, but where it comes from cannot be known, and a flipped bit in its we
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Final, final
 
-from compressor.checkpoint.contents import Weights, read_files, read_weights
+from compressor.checkpoint.contents import Contents, read_files, read_weights
 from compressor.checkpoint.finding import Finding, failed, ok, refuted, skipped
 from compressor.checkpoint.folder import Folder
 from compressor.checkpoint.index import parse_index
@@ -22,12 +21,12 @@ from compressor.checkpoint.pipeline import Observer
 from compressor.checkpoint.proof import Proof, read_back
 from compressor.checkpoint.reader import Checkpoint, open_checkpoint
 from compressor.checkpoint.strict_json import MalformedJson, parse_object
-from compressor.checkpoint.vocabulary import TOKENIZER_FILE, token_ids, vocabulary_size
+from compressor.checkpoint.tokenizer import check_tokenizers
 from compressor.checkpoint.weight_set import leftovers
 from compressor.errors import CompressorError, InputError, listing, printable
 
 REPORT: Final = "report.json"
-TOKENIZER_BYTES: Final = 256_000_000
+REPORT_BYTES: Final = 256_000_000
 _ALIGNMENT: Final = 8
 _NO_CHECKPOINT: Final = {"CKPT-NOT-FOUND", "CKPT-NO-WEIGHTS", "CKPT-ADAPTER"}
 _UNREADABLE: Final = ("PICKLE-", "QUANT-")
@@ -69,7 +68,7 @@ class _Verification:
         self._proof: Proof | None = None
         self._checkpoint: Checkpoint | None = None
         self._unopened: CompressorError | None = None
-        self._weights: dict[str, Weights] | None = None
+        self._contents: Contents | None = None
         try:
             self._checkpoint = open_checkpoint(folder, limits)
         except CompressorError as error:
@@ -83,10 +82,13 @@ class _Verification:
         yield self._manifest()
         yield from self._file_set()
         yield from self._digests()
-        yield from self._headers()
-        yield from self._index()
+        if self._checkpoint is not None:
+            yield self._headers(self._checkpoint)
+            yield from self._index(self._checkpoint)
+        elif self._unopened is not None:
+            yield refuted(5 if self._unopened.id in _INDEX else 4, self._unopened)
         yield from self._finite()
-        yield from self._tokenizer()
+        yield from check_tokenizers(self._folder, self._checkpoint, self._proof, self._limits)
 
     def _manifest(self) -> Finding:
         if self._has_manifest:
@@ -129,14 +131,14 @@ class _Verification:
         unread = None
         if self._checkpoint is not None:
             try:
-                self._weights = read_weights(self._checkpoint, self._workers, self._observe)
+                self._contents = read_weights(self._checkpoint, self._workers, self._observe)
             except CompressorError as error:
                 unread = refuted(3, error)
                 yield unread
         if self._proof is None:
             yield skipped(3, "no manifest that could be trusted says what the digests must be")
             return
-        digests = {name: each.digest for name, each in (self._weights or {}).items()}
+        digests = dict(self._contents.digests) if self._contents is not None else {}
         names = self._proof.files.keys() & self._folder.sizes.keys()
         try:
             others = sorted(names - digests.keys())
@@ -159,51 +161,46 @@ class _Verification:
             size = sum(self._folder.sizes[name] for name in names)
             yield ok(3, f"{len(names)} files, {size} bytes, all as they were written")
 
-    def _headers(self) -> Iterator[Finding]:
-        if self._unopened is not None:
-            level = 5 if self._unopened.id in _INDEX else 4
-            yield refuted(level, self._unopened)
-            return
-        for shard in self._opened.shards():
-            if self._proof is not None and len(shard.header.raw) % _ALIGNMENT:
-                detail = f"the data begin at byte {len(shard.header.raw)}, expected a multiple of 8"
-                yield failed(4, "VERIFY-ALIGNMENT", detail, shard.name)
+    def _headers(self, checkpoint: Checkpoint) -> Finding:
+        """The strict parser has read them; what we write is aligned, and named in the manifest."""
         tensors = {
             f"{shard.name.rpartition('/')[0]}/{tensor.name}": (tensor.dtype, tensor.shape)
-            for shard in self._opened.shards()
+            for shard in checkpoint.shards()
             for tensor in shard.header.tensors
         }
-        if self._proof is not None and names_digest(tensors) != dict(self._proof.tensors):
-            yield failed(4, "VERIFY-TENSORS", "other names, dtypes or shapes than were written")
-        files = sum(1 for _ in self._opened.shards())
-        yield ok(4, f"{len(tensors)} tensors in {files} weight files, strictly read")
+        if self._proof is not None:
+            crooked = [s.name for s in checkpoint.shards() if len(s.header.raw) % _ALIGNMENT]
+            if crooked:
+                detail = f"data that begin at no multiple of {_ALIGNMENT} bytes: {listing(crooked)}"
+                return failed(4, "VERIFY-ALIGNMENT", detail)
+            if names_digest(tensors) != dict(self._proof.tensors):
+                return failed(
+                    4, "VERIFY-TENSORS", "other names, dtypes or shapes than were written"
+                )
+        files = sum(1 for _ in checkpoint.shards())
+        return ok(4, f"{len(tensors)} tensors in {files} weight files, strictly read")
 
-    def _index(self) -> Iterator[Finding]:
-        if self._unopened is not None:
-            yield skipped(5, "the folder could not be opened")
-            return
-        for component in self._opened.components:
+    def _index(self, checkpoint: Checkpoint) -> Iterator[Finding]:
+        """The reader has held indexes against shards; what it only notes is the total size."""
+        for component in checkpoint.components:
             if component.index is None:
                 continue
             raw = self._folder.read(component.index, self._limits.index)
             claimed = parse_index(raw, component.index, self._limits).total_size
-            total = sum(tensor.nbytes for _, tensor in component.tensors())
-            if claimed not in (None, total):
-                detail = f"total_size {printable(claimed)}, the tensors take {total} bytes"
+            sizes = [tensor.nbytes for _, tensor in component.tensors()]
+            if claimed not in (None, sum(sizes)):
+                detail = f"total_size {printable(claimed)}, the tensors take {sum(sizes)} bytes"
                 yield failed(5, "CKPT-INDEX", detail, component.index)
             else:
-                yield ok(5, f"maps each of {len(list(component.tensors()))} tensors to its shard")
+                yield ok(5, f"maps each of {len(sizes)} tensors to its shard", component.index)
 
     def _finite(self) -> Iterator[Finding]:
-        if self._weights is None:
+        if self._contents is None:
             yield skipped(7, "the weights could not be read")
             return
         allowed = self._kept_nonfinite()
-        nonfinite = {
-            name: n for each in self._weights.values() for name, n in each.nonfinite.items()
-        }
-        strange = {name: n for each in self._weights.values() for name, n in each.strange.items()}
-        count = sum(nonfinite.values())
+        nonfinite, strange = +self._contents.nonfinite, +self._contents.strange
+        count = nonfinite.total()
         if count > allowed:
             tensors = listing(f"{name} ({number})" for name, number in nonfinite.items())
             detail = f"{count} NaN or infinite weights, expected {allowed or 'none'}: {tensors}"
@@ -230,58 +227,8 @@ class _Verification:
             return None
         try:
             content = parse_object(
-                self._folder.read(REPORT, TOKENIZER_BYTES), self._limits.depth, is_strict=True
+                self._folder.read(REPORT, REPORT_BYTES), self._limits.depth, is_strict=True
             )
         except (MalformedJson, CompressorError):
             return None
         return content if str(content.get("schema")).startswith("compressor.report/") else None
-
-    def _tokenizer(self) -> Iterator[Finding]:
-        yield from self._token_ids()
-        if self._proof is None:
-            return
-        was, now = self._proof.source_files, self._proof.files
-        names = [name for name in sorted(now) if TOKENIZER_FILE.fullmatch(name) and name in was]
-        changed = [name for name in names if was[name]["digest"] != now[name]["digest"]]
-        for name in changed:
-            yield failed(8, "TOKENIZER", "other bytes than the source's file", name)
-        if names and not changed:
-            yield ok(8, f"{len(names)} tokenizer files, equal to the source's")
-
-    def _token_ids(self) -> Iterator[Finding]:
-        names = [n for n in self._folder.sizes if n.rpartition("/")[2] == "tokenizer.json"]
-        if not names:
-            yield skipped(8, "no tokenizer.json")
-        for name in names:
-            try:
-                raw = self._folder.read(name, TOKENIZER_BYTES)
-                ids = token_ids(raw, self._limits.depth)
-            except MalformedJson as error:
-                yield failed(8, "TOKENIZER", f"no tokenizer can be read: {error}", name)
-                continue
-            except CompressorError as error:
-                yield refuted(8, error)
-                continue
-            rows = self._vocabulary_of(name)
-            if rows is None:
-                yield skipped(8, f"{ids} token ids; no config says how many the model has", name)
-            elif ids > rows:
-                detail = f"{ids} token ids, the model has {rows} rows for them"
-                yield failed(8, "TOKENIZER-VOCAB", detail, name)
-            else:
-                yield ok(8, f"{ids} token ids for {rows} rows of the model", name)
-
-    def _vocabulary_of(self, name: str) -> int | None:
-        """By the config of the component that reads these tokens: `tokenizer_2/` is for
-        `text_encoder_2/`, and all others for the model beside them."""
-        prefix = name.removesuffix("tokenizer.json").replace("tokenizer", "text_encoder", 1)
-        for component in self._checkpoint.components if self._checkpoint is not None else ():
-            if component.prefix == prefix and component.config is not None:
-                return vocabulary_size(component.config)
-        return None
-
-    @property
-    def _opened(self) -> Checkpoint:
-        if self._checkpoint is None:
-            raise ValueError("the folder could not be opened")
-        return self._checkpoint

@@ -14,7 +14,7 @@ from compressor.checkpoint.reader import Checkpoint, Component, Shard
 from compressor.errors import UsageError, listing
 from compressor.model import consistency
 from compressor.model.roles import Classified, Layout, classify, is_known
-from compressor.prune.geometry import Geometry
+from compressor.pruning.geometry import Geometry
 
 FLOATS = frozenset({"BF16", "F16", "F32", "F64"})
 

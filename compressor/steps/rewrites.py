@@ -14,17 +14,17 @@ from compressor.checkpoint.blocks import Bits, Extent, Grid, Reader, extents
 from compressor.checkpoint.header import TensorInfo
 from compressor.checkpoint.pipeline import Key, Rewrite
 from compressor.checkpoint.reader import Shard
-from compressor.prune import block
-from compressor.prune.geometry import Geometry
-from compressor.prune.scores import magnitude, random
-from compressor.prune.scores.place import Keys, Place, Score
+from compressor.pruning import block
+from compressor.pruning.geometry import Geometry
+from compressor.pruning.scores import magnitude, random
+from compressor.pruning.scores.place import Keys, Place, Score
 from compressor.sparsity import NM, Sparsity, Unstructured, VectorNM
 
 Method: TypeAlias = Literal["magnitude", "random"]
 Scope: TypeAlias = Literal["layer", "row", "global"]
 
 SCORES: Final[Mapping[Method, Score]] = MappingProxyType({"magnitude": magnitude, "random": random})
-"""A method is a module of `prune/scores`."""
+"""A method is a module of `pruning/scores`."""
 
 
 @final

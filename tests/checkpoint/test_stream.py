@@ -406,6 +406,28 @@ def test_a_disk_that_returns_other_bytes_than_were_written_is_found(
     assert tinyruns.leftovers(tmp_path, source) == []
 
 
+@pytest.mark.parametrize("failure", [MemoryError(), OSError(errno.EIO, "Input/output error")])
+def test_a_failure_to_read_back_never_ends_in_success_or_in_waiting(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, failure: Exception
+) -> None:
+    source = tinyruns.tiny_checkpoint(tmp_path / "source", rows=300_000)
+    read = os.preadv
+
+    def failing(descriptor: int, buffers: list[memoryview], offset: int) -> int:
+        if ".out.tmp-" in str(Path(f"/proc/self/fd/{descriptor}").readlink()) and offset > 10_000:
+            raise failure
+        return read(descriptor, buffers, offset)
+
+    monkeypatch.setattr(os, "preadv", failing)
+    before = tinyruns.held()
+
+    with pytest.raises((MemoryError, OutputError)):
+        rewrite(tinyruns.job(source), tmp_path / "out")
+
+    assert tinyruns.held() == before
+    assert not (tmp_path / "out").exists()
+
+
 def test_too_many_files_are_a_limit_and_no_bug(
     source: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

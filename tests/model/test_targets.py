@@ -11,7 +11,7 @@ from rawfiles import Stored, encode, write
 from compressor.checkpoint.reader import Checkpoint, open_checkpoint
 from compressor.errors import UsageError
 from compressor.model.targets import Target, checked, choose, is_wild, matches
-from compressor.prune.geometry import Geometry
+from compressor.pruning.geometry import Geometry
 
 UP = "model.layers.0.mlp.up_proj.weight"
 

@@ -11,7 +11,7 @@ import hashlib
 import numpy as np
 from compressor_kernels.floats import magnitude
 
-from compressor.prune.scores.place import Bits, Keys, Place
+from compressor.pruning.scores.place import Bits, Keys, Place
 
 _DRAWS_PER_COUNT = 8
 

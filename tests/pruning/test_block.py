@@ -10,7 +10,7 @@ import numpy as np
 import numpy.typing as npt
 import pytest
 
-from compressor.prune import block
+from compressor.pruning import block
 from compressor.sparsity import Unstructured
 
 Keys = npt.NDArray[Any]

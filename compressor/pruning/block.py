@@ -13,7 +13,7 @@ import numpy as np
 import numpy.typing as npt
 from compressor_kernels import select
 
-from compressor.prune.scores.place import Keys
+from compressor.pruning.scores.place import Keys
 from compressor.sparsity import Unstructured
 
 Mask: TypeAlias = npt.NDArray[np.bool_]

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from compressor_kernels.select import KEY_BITS, magnitude_key
 
-from compressor.prune.scores.place import Bits, Keys, Place
+from compressor.pruning.scores.place import Bits, Keys, Place
 
 
 def key_bits(common: str) -> int:

@@ -10,8 +10,8 @@ import numpy.typing as npt
 import pytest
 from rawfiles import decode, encode
 
-from compressor.prune.scores import magnitude, random
-from compressor.prune.scores.place import Place, Score
+from compressor.pruning.scores import magnitude, random
+from compressor.pruning.scores.place import Place, Score
 
 Bits = npt.NDArray[Any]
 METHODS: dict[str, Score] = {"magnitude": magnitude, "random": random}
