@@ -40,12 +40,15 @@ def _call(kind: type[Step], model: str | Path, fields: dict[str, Any]) -> Report
     for name in fields:
         if name not in known:
             raise _unknown(name, known)
-    # A fraction is exact as it was written: 0.1 is one tenth, though no float is.
-    values = {
-        name: str(value) if isinstance(value, float) else value for name, value in fields.items()
-    }
+    values = {name: _as_written(value) for name, value in fields.items()}
     options = {name: values.pop(name) for name in RunOptions.model_fields if name in values}
     return run(parsed(kind, values), str(model), parsed(RunOptions, options))
+
+
+def _as_written(value: object) -> object:
+    """A number as its text: 0.1 is one tenth as it is written, though no float is."""
+    is_number = isinstance(value, int | float) and not isinstance(value, bool)
+    return str(value) if is_number else value
 
 
 def _unknown(name: str, known: list[str]) -> UsageError:

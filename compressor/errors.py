@@ -7,7 +7,6 @@ became of the output.
 
 from __future__ import annotations
 
-import unicodedata
 from collections.abc import Iterable
 from typing import ClassVar
 
@@ -15,9 +14,7 @@ from typing import ClassVar
 def printable(text: object, limit: int = 120) -> str:
     """Untrusted text, made safe for a terminal: control and bidi characters become escapes."""
     safe = "".join(
-        character
-        if character.isprintable() and unicodedata.category(character) not in {"Cf", "Zl", "Zp"}
-        else character.encode("unicode_escape").decode("ascii")
+        character if character.isprintable() else character.encode("unicode_escape").decode("ascii")
         for character in str(text)[: limit + 1]
     )
     return safe if len(safe) <= limit else safe[: limit - 1] + "…"

@@ -34,7 +34,7 @@ def check(*words):
 check("--help")
 check("inspect", "./model", "--scan")
 check("prune", "./model", "--sparsity", "0.4", "--output", sys.argv[1])
-check("prune", "./model", "--sparsity", "2:4", "--method", "random", "--output", sys.argv[1] + "-nm")
+check("prune", "./model", "--sparsity", "2:4", "--seed", "1", "--output", sys.argv[1] + "-nm")
 check("diff", sys.argv[1], "./model")
 check("verify", sys.argv[1])
 check("recipe", "validate", "recipe.yaml")
@@ -58,7 +58,8 @@ def _signals() -> Iterator[None]:
 def python(*words: str, **settings: Any) -> subprocess.CompletedProcess[str]:
     """A Python of its own that finds this checkout."""
     paths = [str(ROOT), str(ROOT / "kernels"), os.environ.get("PYTHONPATH", "")]
-    environment = {**os.environ, "PYTHONPATH": os.pathsep.join(paths), **settings.pop("env", {})}
+    buffered = {"PYTHONPATH": os.pathsep.join(paths), "PYTHONUNBUFFERED": ""}
+    environment = {**os.environ, **buffered, **settings.pop("env", {})}
     streams = {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE, **settings}
     return subprocess.run(  # type: ignore[no-any-return]  # streams hides the overload
         [sys.executable, *words], env=environment, text=True, timeout=120, check=False, **streams

@@ -73,7 +73,7 @@ class Grid:
     matrix: int = 0
 
 
-def extents(shard: Shard, tensor: TensorInfo, grid: Grid = Grid()) -> Iterator[Extent]:  # noqa: B008
+def extents(shard: Shard, tensor: TensorInfo, grid: Grid = Grid()) -> Iterator[Extent]:
     """A tensor in blocks of at most 2 MiB; of at least `unit` rows, however long they are."""
     rows = tensor.count // grid.row if tensor.count else 0
     matrix = grid.matrix or rows
@@ -139,9 +139,11 @@ class Reader:
         return self
 
     def __exit__(self, *_: object) -> None:
-        self._pool.shutdown(wait=True, cancel_futures=True)
-        for descriptor in self._descriptors.values():
-            os.close(descriptor)
+        try:
+            self._pool.shutdown(wait=True, cancel_futures=True)
+        finally:
+            for descriptor in self._descriptors.values():
+                os.close(descriptor)
 
     def descriptor(self, shard: Shard) -> int:
         """The open file of a shard."""

@@ -12,7 +12,6 @@ from typing import final
 
 import numpy as np
 import numpy.typing as npt
-from compressor_kernels.floats import count_nonfinite
 
 from compressor.checkpoint.blocks import BLOCK_BYTES, Extent, Reader, extents
 from compressor.checkpoint.digest import digest_file, new_hasher
@@ -20,6 +19,7 @@ from compressor.checkpoint.folder import unreadable
 from compressor.checkpoint.header import TensorInfo
 from compressor.checkpoint.pipeline import Observer, Progress
 from compressor.checkpoint.reader import Checkpoint, Shard
+from compressor_kernels.floats import count_nonfinite
 
 
 @final
@@ -36,7 +36,7 @@ class Contents:
 def read_weights(checkpoint: Checkpoint, workers: int, observe: Observer) -> Contents:
     """Every weight file: the threads read and count, the caller hashes in the order of the file."""
     found = Contents()
-    total = sum(shard.size for shard in checkpoint.shards())
+    total = sum(t.nbytes for shard in checkpoint.shards() for t in shard.header.tensors)
     done = 0
     with Reader(checkpoint.folder, checkpoint.shards(), workers) as reader:
         blocks = _Blocks(reader)

@@ -23,7 +23,6 @@ from compressor.checkpoint.disk import write_all as write_all
 from compressor.checkpoint.disk import writing as writing
 from compressor.checkpoint.target import check_target as check_target
 from compressor.checkpoint.temporary import MANIFEST as MANIFEST
-from compressor.checkpoint.temporary import leftovers as leftovers
 from compressor.errors import CompressorError, InputError, OutputError, ResourceError, printable
 
 JOURNAL = "journal.jsonl"
@@ -135,9 +134,8 @@ class Output:
             os.lseek(self._lock, 0, os.SEEK_SET)
             write_all(self._lock, manifest)
             os.fsync(self._lock)
-            for inner in self.folder.rglob("*"):
-                if inner.is_dir():
-                    sync_folder(inner)
+            for inner in filter(Path.is_dir, self.folder.rglob("*")):
+                sync_folder(inner)
             self.folder.chmod(_mode_of_a_new_folder(self.folder))
             (self.folder / JOURNAL).unlink()
             sync_folder(self.folder)
@@ -239,7 +237,7 @@ def busy(target: Path) -> OutputError:
 def _interrupted(target: Path, run_key: str, *, is_wanted: bool) -> Path | None:
     """The interrupted run with this key to go on with; a run at work refuses the output."""
     found = None
-    for path, is_held in leftovers(target.parent, target.name):
+    for path, is_held in temporary.leftovers(target.parent, target.name):
         if is_held:
             raise busy(target)
         if is_wanted and _journal(path)[:1] and _journal(path)[0]["run_key"] == run_key:

@@ -1,7 +1,7 @@
 """Weight files of an output: planned before a byte is written, proven after the last one.
 
-While a shard is written, a second thread reads it back, compares it with what was written, hashes it
-and recounts its zeros, so that the proof is finished a moment after the last byte.
+While a shard is written, a second thread reads it back, compares it with what was written, hashes
+it and recounts its zeros, so that the proof is finished a moment after the last byte.
 """
 
 from __future__ import annotations
@@ -21,8 +21,9 @@ import numpy as np
 
 from compressor.checkpoint.blocks import UNSIGNED, Buffer
 from compressor.checkpoint.digest import new_hasher
+from compressor.checkpoint.disk import write_all, writing
 from compressor.checkpoint.header import DTYPE_BITS, TensorInfo
-from compressor.checkpoint.output import Output, write_all, writing
+from compressor.checkpoint.output import Output
 from compressor.checkpoint.reader import Component, Shard
 from compressor.errors import OutputError
 from compressor_kernels.floats import count_zeros
@@ -151,8 +152,8 @@ class ShardWriter:
         self._pieces: queue.Queue[_Piece | None] = queue.Queue(_LAG)
         self._failure: Exception | None = None
         self._proof = threading.Thread(target=self._prove, name="compressor-proof", daemon=True)
-        self._proof.start()
         try:
+            self._proof.start()
             self.write(np.frombuffer(plan.header, np.uint8), None, lambda: None)
         except BaseException:
             self.abandon()
@@ -171,7 +172,8 @@ class ShardWriter:
     def abandon(self) -> None:
         """Stop without a record."""
         self._pieces.put(None)
-        self._proof.join()
+        if self._proof.is_alive():
+            self._proof.join()
         os.close(self._descriptor)
 
     def seal(self) -> dict[str, Any]:

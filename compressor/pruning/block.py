@@ -11,10 +11,10 @@ from typing import TypeAlias
 
 import numpy as np
 import numpy.typing as npt
-from compressor_kernels import select
 
 from compressor.pruning.scores.place import Keys
 from compressor.sparsity import Unstructured
+from compressor_kernels import select
 
 Mask: TypeAlias = npt.NDArray[np.bool_]
 

@@ -9,7 +9,6 @@ from typing import Literal, TypeAlias, final
 
 import numpy as np
 import numpy.typing as npt
-from compressor_kernels.floats import to_float
 from pydantic import Field
 
 from compressor.checkpoint.blocks import Bits, Extent, Reader, extents
@@ -19,6 +18,7 @@ from compressor.checkpoint.source import Source
 from compressor.model.targets import FLOATS
 from compressor.report import Report, Row
 from compressor.step import Check, RunOptions, Step, opened
+from compressor_kernels.floats import to_float
 
 Stored: TypeAlias = tuple[Shard, TensorInfo]
 

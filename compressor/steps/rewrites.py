@@ -8,8 +8,6 @@ from functools import cache, partial
 from types import MappingProxyType
 from typing import Final, Literal, TypeAlias, final
 
-from compressor_kernels import select
-
 from compressor.checkpoint.blocks import Bits, Extent, Grid, Reader, extents
 from compressor.checkpoint.header import TensorInfo
 from compressor.checkpoint.pipeline import Key, Rewrite
@@ -19,6 +17,7 @@ from compressor.pruning.geometry import Geometry
 from compressor.pruning.scores import magnitude, random
 from compressor.pruning.scores.place import Keys, Place, Score
 from compressor.sparsity import NM, Sparsity, Unstructured, VectorNM
+from compressor_kernels import select
 
 Method: TypeAlias = Literal["magnitude", "random"]
 Scope: TypeAlias = Literal["layer", "row", "global"]

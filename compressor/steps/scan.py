@@ -7,12 +7,12 @@ from dataclasses import dataclass
 from typing import Final, final
 
 import numpy as np
-from compressor_kernels.floats import count_nonfinite, count_zeros, magnitude
 
 from compressor.checkpoint.blocks import Bits, Extent, Grid, Reader, extents
 from compressor.checkpoint.reader import Checkpoint
 from compressor.model.roles import Layout
 from compressor.model.targets import Target
+from compressor_kernels.floats import count_nonfinite, count_zeros, magnitude
 
 GROUPS: Final = (4, 8, 16)
 """The group sizes M for which the largest number of non-zeros in a group is found."""

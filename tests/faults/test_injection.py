@@ -68,9 +68,11 @@ POINTS = [
     ("unlink,unlinkat", 1, "signal=KILL"),
     *(
         pytest.param(call, number, what, marks=pytest.mark.soak)
-        for call in ("fsync", "write", "mkdir,mkdirat", "unlink,unlinkat", "rmdir", "openat")
+        for call in ("fsync", "write", "mkdir,mkdirat", "unlink,unlinkat", "rmdir")
         for number in range(1, 16)
         for what in ("signal=KILL", "error=ENOSPC", "error=EIO", "error=EROFS")
+        # The first two writes are the word on stdout with which the program begins.
+        if call != "write" or number > 2
     ),
 ]
 
@@ -87,17 +89,8 @@ def test_the_kernel_may_refuse_or_kill_at_any_call(
         known[name] = tinyruns.determined(tmp_path / name)
     out = tmp_path / "outputs" / "out"
     shutil.copytree(tmp_path / "old", out)
-    inject = ["-P", tmp_path, "-P", out.parent] if call == "openat" else []
-    trace = [
-        "strace",
-        "-f",
-        "-qq",
-        "-o",
-        os.devnull,
-        *inject,
-        "-e",
-        f"inject={call}:{what}:when={number}",
-    ]
+    injection = f"inject={call}:{what}:when={number}"
+    trace = ["strace", "-f", "-qq", "-o", os.devnull, "-e", injection]
 
     ran = subprocess.run(
         [*trace, sys.executable, tinyruns.__file__, source, out, "--overwrite"],

@@ -11,6 +11,8 @@ import numpy as np
 import pytest
 from rawfiles import Bits, Stored, encode, read, write, zeros
 
+from compressor.pruning.scores import random
+from compressor.pruning.scores.place import Place
 from compressor.report import Report
 from compressor.step import RunOptions, run
 from compressor.steps.prune import Prune
@@ -47,9 +49,9 @@ LAYOUTS: dict[str, tuple[str, str, Shape]] = {
 
 def contents(shape: tuple[int, ...], dtype: str) -> list[Stored]:
     """Gaussian weights; few distinct ones, with zeros of both signs; all zero; all alike."""
-    random = np.random.default_rng(len(shape))
-    few = random.integers(-2, 3, shape) * np.where(random.random(shape) < 0.5, -1.0, 1.0)
-    every = [random.standard_normal(shape), few, np.zeros(shape), np.full(shape, -0.5)]
+    generator = np.random.default_rng(len(shape))
+    few = generator.integers(-2, 3, shape) * np.where(generator.random(shape) < 0.5, -1.0, 1.0)
+    every = [generator.standard_normal(shape), few, np.zeros(shape), np.full(shape, -0.5)]
     return [encode(values, dtype) for values in every]
 
 
@@ -110,11 +112,14 @@ def test_a_block_of_outputs_shares_one_pattern(layout: str, pattern: str, tmp_pa
 def test_every_output_keeps_the_same_share(layout: str, fraction: str, tmp_path: Path) -> None:
     source = model(tmp_path / "model", layout, outputs=5, inputs=37)
 
-    pruned(source, tmp_path / "out", sparsity=fraction, scope="row")
+    report = pruned(source, tmp_path / "out", sparsity=fraction, scope="row")
 
-    after = read(tmp_path / "out")
+    after, requested = read(tmp_path / "out"), 0
     for name, old in read(source).items():
-        assert_zeroed(old, after[name], exact.by_row(old, layout, float(fraction)))
+        mask = exact.by_row(old, layout, float(fraction))
+        assert_zeroed(old, after[name], mask)
+        requested += int(mask.sum())
+    assert report.summary["zeros_requested"] == requested
 
 
 @pytest.mark.parametrize("layout", ["linear", "conv1d", "convolution"])
@@ -171,9 +176,9 @@ def test_masks_are_nested_as_sparsity_grows(method: str, scope: str, tmp_path: P
 def test_random_pruning_has_exact_counts_and_a_seed(
     scope: str, sparsity: str, tmp_path: Path
 ) -> None:
-    random = np.random.default_rng(0)
+    generator = np.random.default_rng(0)
     weights = {
-        f"model.layers.{i}.mlp.up_proj.weight": encode(random.normal(size=(9, 40)), dtype)
+        f"model.layers.{i}.mlp.up_proj.weight": encode(generator.normal(size=(9, 40)), dtype)
         for i, dtype in enumerate(DTYPES)
     }
     source = write(tmp_path / "model", weights)
@@ -248,8 +253,8 @@ def test_a_budget_of_ties_crosses_blocks_and_shards_with_any_number_of_workers(
     tmp_path: Path,
 ) -> None:
     shapes = [(40 * 1024, 1024), (5 * 1024, 1024)]
-    random = np.random.default_rng(0)
-    weights = [random.integers(1, 4, shape, np.uint16) for shape in shapes]
+    generator = np.random.default_rng(0)
+    weights = [generator.integers(1, 4, shape, np.uint16) for shape in shapes]
     names = [f"model.layers.{i}.mlp.up_proj.weight" for i in range(2)]
     shards = [{name: ("BF16", bits)} for name, bits in zip(names, weights, strict=True)]
     source = write(tmp_path / "model", *shards)
@@ -267,3 +272,14 @@ def test_a_budget_of_ties_crosses_blocks_and_shards_with_any_number_of_workers(
         expected.reshape(-1)[ties] = 0
         assert np.array_equal(second, expected)
         assert 1 << 20 < ties[0] < 4 << 20
+
+
+def test_chance_draws_once_for_each_weight_of_many_blocks(tmp_path: Path) -> None:
+    name, weights = "model.layers.0.mlp.up_proj.weight", np.ones((2100, 1024), np.uint32)
+    source = write(tmp_path / "model", {name: ("F32", weights)})
+
+    pruned(source, tmp_path / "out", sparsity="0.5", method="random")
+
+    keys = random.keys(weights, Place(name, "F32", "F32", first=0, seed=0))
+    mask = exact.lowest(keys.reshape(-1), weights.size // 2).reshape(weights.shape)
+    assert_zeroed(("F32", weights), read(tmp_path / "out")[name], mask)

@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-from compressor_kernels.select import KEY_BITS, magnitude_key
-
 from compressor.pruning.scores.place import Bits, Keys, Place
+from compressor_kernels.select import KEY_BITS, magnitude_key
 
 
 def key_bits(common: str) -> int:

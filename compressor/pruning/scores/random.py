@@ -9,9 +9,9 @@ from __future__ import annotations
 import hashlib
 
 import numpy as np
-from compressor_kernels.floats import magnitude
 
 from compressor.pruning.scores.place import Bits, Keys, Place
+from compressor_kernels.floats import magnitude
 
 _DRAWS_PER_COUNT = 8
 
