@@ -74,7 +74,10 @@ def generate(folder: Path, layers: int, hidden: int, inner: int, dtype: str) -> 
     def weight(*shape: int) -> torch.Tensor:
         return (torch.randn(shape, generator=generator) * 0.02).to(kind)
 
-    tensors = {"model.embed_tokens.weight": weight(8192, hidden), "model.norm.weight": weight(hidden)}
+    tensors = {
+        "model.embed_tokens.weight": weight(8192, hidden),
+        "model.norm.weight": weight(hidden),
+    }
     for layer in range(layers):
         name = f"model.layers.{layer}"
         for part in "qkvo":
@@ -109,7 +112,9 @@ def one_matrix(folder: Path, megabytes: int) -> None:
     rows = megabytes * 1_000_000 // (2 * 8192)
     bits = np.random.default_rng(0).integers(0, 0x3F80, (rows, 8192), dtype=np.uint16)
     folder.mkdir(parents=True)
-    save_file({"model.layers.0.mlp.up_proj.weight": bits.view(np.float16)}, folder / "model.safetensors")
+    save_file(
+        {"model.layers.0.mlp.up_proj.weight": bits.view(np.float16)}, folder / "model.safetensors"
+    )
     (folder / "config.json").write_text("{}")
 
 
@@ -121,7 +126,9 @@ def prune(source: Path, target: Path, *options: str) -> list[str]:
 def main() -> None:
     """Generate, run, print and write `results/stream.{json,md}`."""
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--folder", type=Path, required=True, help="scratch folder on the disk to measure")
+    parser.add_argument(
+        "--folder", type=Path, required=True, help="scratch folder on the disk to measure"
+    )
     parser.add_argument("--runs", type=int, default=7)
     parser.add_argument("--peer-runs", type=int, default=3)
     parser.add_argument("--only", choices=["bf16", "fp32", "fp64", "peers", "memory"], nargs="*")
@@ -137,7 +144,11 @@ def main() -> None:
         "prune 0.5, row": ["--sparsity", "0.5", "--scope", "row"],
         "prune 0.5, global": ["--sparsity", "0.5", "--scope", "global"],
     }
-    for label, dtype, layers in (("bf16", "bfloat16", 22), ("fp32", "float32", 11), ("fp64", "float64", 6)):
+    for label, dtype, layers in (
+        ("bf16", "bfloat16", 22),
+        ("fp32", "float32", 11),
+        ("fp64", "float64", 6),
+    ):
         if label not in wanted:
             continue
         source = folder / label
@@ -157,7 +168,13 @@ def main() -> None:
         contestants = {
             "prune 0.5, layer": prune(source, out, *modes["prune 0.5, layer"]),
             "prune 0.5, global": prune(source, out, *modes["prune 0.5, global"]),
-            "transformers + kthvalue per layer": [sys.executable, "-c", KTHVALUE, str(source), str(out)],
+            "transformers + kthvalue per layer": [
+                sys.executable,
+                "-c",
+                KTHVALUE,
+                str(source),
+                str(out),
+            ],
             "torch.nn.utils.prune.global_unstructured": [
                 *(sys.executable, "-c", GLOBAL_UNSTRUCTURED),
                 *(str(source), str(out)),

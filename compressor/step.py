@@ -27,15 +27,14 @@ from pydantic import (
 
 from compressor.checkpoint.hub import push
 from compressor.checkpoint.limits import Limits
+from compressor.checkpoint.pipeline import Observer
 from compressor.checkpoint.reader import Checkpoint, open_checkpoint
 from compressor.checkpoint.source import Source, locate
-from compressor.checkpoint.pipeline import Observer
 from compressor.checkpoint.stream import TensorJob, rewrite
 from compressor.checkpoint.unpickle import converted
 from compressor.errors import UsageError, printable
 from compressor.report import Report
 from compressor.sparsity import NM, Unstructured, VectorNM, parse
-
 
 log = logging.getLogger("compressor")
 
@@ -78,15 +77,23 @@ class RunOptions(BaseModel):
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
-    output: Path | None = Field(None, description="Folder to create; by default named after what was done.")
+    output: Path | None = Field(
+        None, description="Folder to create; by default named after what was done."
+    )
     overwrite: bool = Field(False, description="Replace the output folder, in one atomic exchange.")
-    resume: bool = Field(False, description="Go on where an interrupted run of the same step stopped.")
+    resume: bool = Field(
+        False, description="Go on where an interrupted run of the same step stopped."
+    )
     workers: int = Field(2, ge=1, le=64, description="Threads that read and compute.")
     revision: str | None = Field(None, description="Branch, tag or commit of a hub model.")
     offline: bool = Field(False, description="Open no connection; use what the hub cache holds.")
-    allow_pickle: bool = Field(False, description="Convert .bin/.pt weights, unpickled in a restricted child process.")
+    allow_pickle: bool = Field(
+        False, description="Convert .bin/.pt weights, unpickled in a restricted child process."
+    )
     dry_run: bool = Field(False, description="Say what would be done, and write nothing.")
-    push_to_hub: str | None = Field(None, description="Upload the finished output as this hub repository.")
+    push_to_hub: str | None = Field(
+        None, description="Upload the finished output as this hub repository."
+    )
     private: bool = Field(False, description="Create that repository as a private one.")
     limits: InstanceOf[Limits] = Limits()
 
@@ -161,7 +168,9 @@ def run(
 Parsed = TypeVar("Parsed", bound=BaseModel)
 
 
-def parsed(kind: type[Parsed], fields: Mapping[str, object], flag: Callable[[str], str] = str) -> Parsed:
+def parsed(
+    kind: type[Parsed], fields: Mapping[str, object], flag: Callable[[str], str] = str
+) -> Parsed:
     """A step or options from what a caller gave; `flag` is how the caller spells a field."""
     try:
         return kind.model_validate(dict(fields))

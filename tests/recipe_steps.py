@@ -14,8 +14,8 @@ from safetensors.numpy import save_file
 from compressor.checkpoint.source import locate
 from compressor.checkpoint.stream import TensorJob
 from compressor.errors import InputError
-from compressor.report import Report
 from compressor.recipe.run import Outcome, run_recipe
+from compressor.report import Report
 from compressor.step import Check, RunOptions, Step, opened
 
 DONE: list[str] = []

@@ -82,5 +82,3 @@ def _this_run(seconds: float) -> dict[str, Any]:
             },
         },
     }
-
-

@@ -120,7 +120,7 @@ def _tensor_names(path: Path) -> list[str]:
 
 def _child(path: Path, target: Path) -> int:
     """Read tensors only, write safetensors; 3 where the pickle asks for more."""
-    import pickle  # noqa: S403  # for the name of the refusal; nothing is loaded with it
+    import pickle  # for the name of the refusal; nothing is loaded with it
 
     import torch
     from safetensors.torch import save_file
@@ -150,9 +150,13 @@ def _tensors(loaded: Any) -> dict[str, Any]:
     import torch
 
     for found in (loaded, loaded.get("state_dict") if isinstance(loaded, dict) else None):
-        if isinstance(found, dict) and found and all(
-            isinstance(name, str) and isinstance(value, torch.Tensor)
-            for name, value in found.items()
+        if (
+            isinstance(found, dict)
+            and found
+            and all(
+                isinstance(name, str) and isinstance(value, torch.Tensor)
+                for name, value in found.items()
+            )
         ):
             return found
     return {}

@@ -20,9 +20,9 @@ from compressor.errors import UsageError, listing, printable
 from compressor.recipe.fields import unknown_key, validated
 from compressor.recipe.overrides import overridden
 from compressor.recipe.shipped import find
+from compressor.recipe.yaml import Items, Node, Table, Text, parse
 from compressor.step import Step
 from compressor.steps import COMMANDS_ONLY, STEPS
-from compressor.recipe.yaml import Items, Node, Table, Text, parse
 
 Catalogue: TypeAlias = Mapping[str, type[Step]]
 

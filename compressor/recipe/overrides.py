@@ -11,8 +11,8 @@ from typing import TypeAlias
 
 from compressor.errors import UsageError, listing, printable
 from compressor.recipe.fields import closest
-from compressor.step import Step
 from compressor.recipe.yaml import Items, Node, Table, Text
+from compressor.step import Step
 
 Path: TypeAlias = Sequence[str | int]
 

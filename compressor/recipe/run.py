@@ -21,7 +21,6 @@ from compressor.checkpoint.pipeline import Observer
 from compressor.checkpoint.source import HubId, locate, place
 from compressor.errors import CompressorError, printable
 from compressor.recipe.model import Catalogue, Recipe, load, model_fields, reference
-from compressor.report import Report, Row
 from compressor.recipe.record import (
     RUN_FILE,
     RunRecord,
@@ -34,6 +33,7 @@ from compressor.recipe.record import (
     write_record,
     write_whole,
 )
+from compressor.report import Report, Row
 from compressor.step import RunOptions, Step, run
 from compressor.steps import STEPS
 

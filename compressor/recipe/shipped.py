@@ -66,7 +66,7 @@ def _folder() -> dict[str, Path]:
     try:
         entries = [Path(str(entry)) for entry in files("compressor.recipes").iterdir()]
     except ModuleNotFoundError:
-        entries = list((Path(__file__).parent.parent / "recipes").iterdir())
+        entries = list((Path(__file__).parents[2] / "recipes").iterdir())
     return {entry.stem: entry for entry in entries if entry.suffix == ".yaml"}
 
 

@@ -19,6 +19,7 @@ INFINITY: Final = {
 
 SIGN: Final = {"BF16": 0x8000, "F16": 0x8000, "F32": 0x80000000, "F64": 0x8000000000000000}
 
+
 def magnitude(bits: Bits, dtype: str) -> Bits:
     """The bits with the sign cleared: an unsigned integer in the order of absolute values."""
     return bits & bits.dtype.type(SIGN[dtype] - 1)

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
-from compressor_kernels.groups import group_zeros
 from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 from selection import DTYPES, Bits, lowest, sampled_keys
+
+from compressor_kernels.groups import group_zeros
 
 PATTERNS = [(1, 2), (2, 4), (4, 8), (8, 16), (1, 4), (3, 4), (2, 3), (2, 6), (3, 5), (7, 8)]
 LONG_PATTERNS = [(16, 32), (32, 64), (1, 64), (63, 64)]

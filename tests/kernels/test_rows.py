@@ -6,12 +6,13 @@ from fractions import Fraction
 
 import numpy as np
 import pytest
-from compressor_kernels.rows import row_zeros
-from compressor_kernels.select import KEY_BITS
 from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 from selection import DTYPES, SIZES, Bits, lowest, sampled_keys
+
+from compressor_kernels.rows import row_zeros
+from compressor_kernels.select import KEY_BITS
 
 
 @pytest.mark.parametrize("kind", ["weights", "half zero", "few", "any", "rows apart"])

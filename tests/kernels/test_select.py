@@ -8,11 +8,12 @@ from itertools import pairwise
 
 import numpy as np
 import pytest
-from compressor_kernels import select
 from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 from selection import DTYPES, UNSIGNED, Bits, Mask, lowest, sample, sampled_keys, values
+
+from compressor_kernels import select
 
 
 def cut_in_blocks(blocks: list[Bits], bits: int, zeros: int) -> list[Mask]:

@@ -10,8 +10,8 @@ import pytest
 from recipe_steps import CATALOGUE, DONE, done, record, tiny_checkpoint, written
 
 from compressor.errors import CompressorError, InputError, OutputError, UsageError
-from compressor.report import Report
 from compressor.recipe.run import run_recipe
+from compressor.report import Report
 from compressor.step import RunOptions
 
 

@@ -12,7 +12,17 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from compressor.errors import UsageError
-from compressor.recipe.yaml import MAX_BYTES, MAX_DEPTH, MAX_NODES, Items, Node, Table, Text, parse, read
+from compressor.recipe.yaml import (
+    MAX_BYTES,
+    MAX_DEPTH,
+    MAX_NODES,
+    Items,
+    Node,
+    Table,
+    Text,
+    parse,
+    read,
+)
 
 BOMB = "a: &a [x, x]\n" + "".join(
     f"{b}: &{b} [*{a}, *{a}]\n" for a, b in itertools.pairwise("abcd")
