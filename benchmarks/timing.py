@@ -1,4 +1,4 @@
-"""Whole processes, timed by the operating system: wall, CPU and peak memory of each, interleaved."""
+"""Whole processes, interleaved, timed by the operating system: wall, CPU and peak memory."""
 
 from __future__ import annotations
 

@@ -1,7 +1,7 @@
 """A step is data: its fields are the CLI options, the recipe keys and the Python arguments.
 
-Asked for a model, a step returns a *job*, and the job's kind names its engine: a `TensorJob` streams
-a checkpoint into a new one, a `Check` reads and reports. `run` hands the one to the other.
+Asked for a model, a step returns a *job*, and the job's kind names its engine: a `TensorJob`
+streams a checkpoint into a new one, a `Check` reads and reports. `run` hands the one to the other.
 """
 
 from __future__ import annotations
@@ -110,7 +110,7 @@ Job: TypeAlias = TensorJob | Check
 
 
 class Step(BaseModel):
-    """One thing to do to a checkpoint. A step is final, frozen, and listed in `compressor.steps`."""
+    """One thing to do to a checkpoint: final, frozen, and listed in `compressor.steps`."""
 
     model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
 
@@ -179,7 +179,9 @@ def parsed(
         name = str(first["loc"][0]) if first["loc"] else ""
         reason = str(first["msg"]).removeprefix("Value error, ")
         raise UsageError(
-            "RANGE" if first["type"].startswith(("greater", "less", "finite")) else "USAGE",
+            "RANGE"
+            if first["type"].startswith(("greater", "less", "finite", "value_error"))
+            else "USAGE",
             f"{flag(name)} has a value that cannot be used"
             if name in kind.model_fields
             else f"{flag(name)} is not an option here",

@@ -1,4 +1,4 @@
-"""What raw bits of a float say without decoding it: whether it is zero, and whether it is finite."""
+"""What raw bits of a float say without decoding it: whether it is zero, whether it is finite."""
 
 from __future__ import annotations
 

@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 from recipe_steps import DONE, done, record, tiny_checkpoint, written
 
-from compressor.errors import InputError
+from compressor.errors import InputError, OutputError
 
 
 @pytest.fixture(autouse=True)
@@ -106,7 +106,7 @@ def test_a_change_of_another_model_does_the_step_again_that_names_it() -> None:
     assert DONE == ["look"]
 
 
-@pytest.mark.parametrize("damage", ["deleted", "edited", "emptied", "one more file"])
+@pytest.mark.parametrize("damage", ["deleted", "edited", "emptied"])
 def test_a_step_whose_folder_is_not_as_it_was_is_done_again(damage: str) -> None:
     recipe = written("look:", "copy:", "look:")
     done(recipe)
@@ -121,13 +121,24 @@ def test_a_step_whose_folder_is_not_as_it_was_is_done_again(damage: str) -> None
             os.utime(weights, ns=(0, 0))
         case "emptied":
             weights.write_bytes(b"")
-        case "one more file":
-            weights.with_name("more").touch()
 
     done(recipe)
 
     assert DONE[0] == "copy"
     assert weights.read_bytes() == Path("models/tiny/model.safetensors").read_bytes()
+
+
+def test_a_file_that_somebody_put_into_a_result_is_not_deleted_with_it() -> None:
+    recipe = written("look:", "copy:")
+    done(recipe)
+    added = Path("recipe-run/2-copy/notes.txt")
+    added.touch()
+
+    with pytest.raises(OutputError) as error:
+        done(recipe)
+
+    assert error.value.id == "OUT-FOREIGN"
+    assert added.exists()
 
 
 def test_a_step_that_broke_is_tried_again_and_the_steps_before_it_are_not() -> None:
