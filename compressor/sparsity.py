@@ -15,6 +15,10 @@ MAX_GROUP = 64
 _DIGITS = Context(prec=40)
 
 
+class OutOfRange(ValueError):
+    """A number, but not one that can be a sparsity."""
+
+
 @final
 @dataclass(frozen=True)
 class Unstructured:
@@ -24,7 +28,7 @@ class Unstructured:
 
     def __post_init__(self) -> None:
         if not 0 <= self.fraction < 1:
-            raise ValueError(f"a fraction of zeros lies in [0, 1), found `{self}`")
+            raise OutOfRange(f"a fraction of zeros lies in [0, 1), found `{self}`")
 
     def zeros(self, count: int) -> int:
         """How many of `count` weights become zero: rounded half to even."""
@@ -46,7 +50,7 @@ class NM:
 
     def __post_init__(self) -> None:
         if not 1 <= self.n < self.m <= MAX_GROUP:
-            raise ValueError(f"N:M needs 1 ≤ N < M ≤ {MAX_GROUP}, found `{self}`")
+            raise OutOfRange(f"N:M needs 1 ≤ N < M ≤ {MAX_GROUP}, found `{self}`")
 
     @property
     def fraction(self) -> Fraction:
@@ -68,9 +72,9 @@ class VectorNM:
 
     def __post_init__(self) -> None:
         if not 1 <= self.n < self.m <= MAX_GROUP:
-            raise ValueError(f"N:M needs 1 ≤ N < M ≤ {MAX_GROUP}, found `{self}`")
+            raise OutOfRange(f"N:M needs 1 ≤ N < M ≤ {MAX_GROUP}, found `{self}`")
         if not 1 <= self.rows <= 4096:
-            raise ValueError(f"a block has 1 to 4096 rows, found `{self}`")
+            raise OutOfRange(f"a block has 1 to 4096 rows, found `{self}`")
 
     @property
     def fraction(self) -> Fraction:
@@ -84,6 +88,7 @@ class VectorNM:
 Sparsity: TypeAlias = Unstructured | NM | VectorNM
 
 _FRACTION = re.compile(r"[0-9]{0,20}\.?[0-9]{1,40}(?:[eE][+-]?[0-9]{1,3})?|[0-9]{1,20}\.")
+_NUMBER = re.compile(r"[+-]?(?:[0-9]+(?:\.[0-9]*)?(?:e[+-]?[0-9]+)?|nan|inf)", re.IGNORECASE)
 _NM = re.compile(r"([0-9]{1,3}):([0-9]{1,3})")
 _VECTOR = re.compile(r"vector:([0-9]{1,3}):([0-9]{1,3}):([0-9]{1,5})")
 
@@ -97,7 +102,8 @@ def parse(text: str) -> Sparsity:
         return VectorNM(*map(int, match.groups()))
     if _FRACTION.fullmatch(text):
         return Unstructured(Fraction(text))
-    raise ValueError(
+    kind = OutOfRange if _NUMBER.fullmatch(text) else ValueError
+    raise kind(
         "expected a fraction such as `0.5`, N:M such as `2:4`, or `vector:2:4:64`, "
         f"found `{printable(text, 40)}`"
     )

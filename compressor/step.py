@@ -24,6 +24,7 @@ from pydantic import (
     ValidationError,
     WithJsonSchema,
 )
+from pydantic_core import PydanticCustomError
 
 from compressor.checkpoint.hub import push
 from compressor.checkpoint.limits import Limits
@@ -34,13 +35,18 @@ from compressor.checkpoint.stream import TensorJob, rewrite
 from compressor.checkpoint.unpickle import converted
 from compressor.errors import UsageError, printable
 from compressor.report import Report
-from compressor.sparsity import NM, Unstructured, VectorNM, parse
+from compressor.sparsity import NM, OutOfRange, Unstructured, VectorNM, parse
 
 log = logging.getLogger("compressor")
 
 
 def _parse_sparsity(value: object) -> object:
-    return parse(value) if isinstance(value, str) else value
+    if not isinstance(value, str):
+        return value
+    try:
+        return parse(value)
+    except OutOfRange as error:
+        raise PydanticCustomError("out_of_range", "{reason}", {"reason": str(error)}) from None
 
 
 SparsityField = Annotated[
@@ -180,7 +186,7 @@ def parsed(
         reason = str(first["msg"]).removeprefix("Value error, ")
         raise UsageError(
             "RANGE"
-            if first["type"].startswith(("greater", "less", "finite", "value_error"))
+            if first["type"].startswith(("greater", "less", "finite", "out_of_range"))
             else "USAGE",
             f"{flag(name)} has a value that cannot be used"
             if name in kind.model_fields

@@ -133,6 +133,12 @@ def test_a_sparsity_out_of_range_is_a_usage_error(value: str) -> None:
     assert len(found.err) < 700
 
 
+@pytest.mark.parametrize("value", ["nan", "1e999", "-0.1", "1", "1.5", "2:2", "1:65", "9" * 1000])
+def test_a_number_out_of_range_is_told_from_what_is_no_number(value: str) -> None:
+    assert "error[RANGE]" in command("prune", "model", "--sparsity", value).err
+    assert "error[USAGE]" in command("prune", "model", "--sparsity", f"x{value}").err
+
+
 @pytest.mark.parametrize("words", COMMANDS, ids=" ".join)
 def test_help_shows_every_field_and_no_markup(words: list[str]) -> None:
     found = command(*words, "--help")

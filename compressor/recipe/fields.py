@@ -25,7 +25,7 @@ _NUMBER: Final = re.compile(r"-?(?:(?:0|[1-9]\d*)(?:\.\d+)?|\.\d+)(?:[eE][+-]?\d
 _RATIO: Final = re.compile(r"(?:[a-z]+:)?\d+(?::\d+)+")
 _LONGEST_NUMBER: Final = 40
 _NULLS: Final = frozenset({"", "~", "null"})
-_OUT_OF_RANGE: Final = ("greater_than", "less_than", "too_", "finite_number", "multiple_of")
+_OUT_OF_RANGE: Final = ("greater_than", "less_than", "too_", "finite_number", "out_of_range")
 _LISTS: Final = (list, tuple, set, frozenset)
 _WORDS: Final[Mapping[object, str]] = {
     BeforeValidator: "a value without quotes",
@@ -221,6 +221,8 @@ def _field_error(error: ValidationError, table: Table) -> UsageError:
     if "error" in first.get("ctx", {}):
         # A validator of ours raised it, and says itself what it saw.
         found = str(first["ctx"]["error"])
+    elif first["type"] == "out_of_range":
+        found = first["msg"]
     else:
         found = f"{_seen(node)}: {first['msg'].replace('Input should be', 'expected')}"
     what = "out of range" if is_range else "that does not fit"
