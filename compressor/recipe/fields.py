@@ -25,7 +25,7 @@ _NUMBER: Final = re.compile(r"-?(?:(?:0|[1-9]\d*)(?:\.\d+)?|\.\d+)(?:[eE][+-]?\d
 _RATIO: Final = re.compile(r"(?:[a-z]+:)?\d+(?::\d+)+")
 _LONGEST_NUMBER: Final = 40
 _NULLS: Final = frozenset({"", "~", "null"})
-_OUT_OF_RANGE: Final = ("greater_than", "less_than", "too_", "finite_number", "out_of_range")
+_OUT_OF_RANGE: Final = ("greater_than", "less_than", "too_", "finite_number")
 _LISTS: Final = (list, tuple, set, frozenset)
 _WORDS: Final[Mapping[object, str]] = {
     BeforeValidator: "a value without quotes",
@@ -216,7 +216,7 @@ def _field_error(error: ValidationError, table: Table) -> UsageError:
         _NUMBER.fullmatch(node.text) or _RATIO.fullmatch(node.text)
     )
     is_range = any(word in first["type"] for word in _OUT_OF_RANGE) or (
-        first["type"] == "value_error" and is_number
+        first["type"] in ("value_error", "out_of_range") and is_number
     )
     if "error" in first.get("ctx", {}):
         # A validator of ours raised it, and says itself what it saw.
