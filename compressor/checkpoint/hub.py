@@ -15,6 +15,7 @@ from fnmatch import fnmatch
 from pathlib import Path
 from typing import Final
 
+from compressor.checkpoint.cache import hub_cache
 from compressor.checkpoint.hub_errors import broken_download, hub_errors, offline_miss
 from compressor.checkpoint.hub_headers import hollow_copy
 from compressor.checkpoint.hub_listing import REQUEST, RemoteFile, first_answer, list_files
@@ -191,6 +192,4 @@ def _bars_on_a_terminal_only() -> Iterator[None]:
 
 
 def _cache_folder(repository: str) -> Path:
-    from huggingface_hub import constants
-
-    return Path(constants.HF_HUB_CACHE, "--".join(("models", *repository.split("/"))))
+    return hub_cache() / "--".join(("models", *repository.split("/")))

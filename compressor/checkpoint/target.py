@@ -6,6 +6,7 @@ import json
 import os
 from pathlib import Path
 
+from compressor.checkpoint.cache import hub_cache, hub_home
 from compressor.checkpoint.temporary import MANIFEST
 from compressor.errors import OutputError, listing
 
@@ -49,13 +50,8 @@ def _real(path: Path) -> Path:
 
 
 def _is_in_cache(real: Path) -> bool:
-    user_cache = os.environ.get("XDG_CACHE_HOME") or Path("~/.cache").expanduser()
-    caches = [
-        os.environ.get("HF_HOME") or Path(user_cache, "huggingface"),
-        os.environ.get("HF_HUB_CACHE"),
-    ]
     return any(part.startswith("models--") for part in real.parts) or any(
-        real.is_relative_to(_real(Path(cache))) for cache in caches if cache
+        real.is_relative_to(_real(cache)) for cache in (hub_home(), hub_cache())
     )
 
 
