@@ -64,6 +64,13 @@ model.save_pretrained(sys.argv[2])
 """
 
 
+PEERS = (
+    ("transformers + kthvalue per layer", KTHVALUE, "layer", 22),
+    ("torch.nn.utils.prune.global_unstructured", GLOBAL_UNSTRUCTURED, "global", 10),
+)
+"""What users do today: the script, the scope it prunes by, and how many layers memory allows it."""
+
+
 def generate(folder: Path, layers: int, hidden: int, inner: int, dtype: str) -> None:
     """A Llama of random weights, written shard by shard of one file."""
     import torch
@@ -172,31 +179,18 @@ def main() -> None:
         title = f"{label}, {size / 1e9:.2f} GB, one file"
         tables[title] = [summary(name, each, samples["floor"]) for name, each in samples.items()]
         settle([source, out])
-    if "peers" in wanted:
+    for peer, script, scope, layers in PEERS if "peers" in wanted else ():
         source = folder / "peers"
-        apart(generate, source, 4, 2048, 5632, "bfloat16")
-        size = (source / "model.safetensors").stat().st_size
+        apart(generate, source, layers, 2048, 5632, "bfloat16")
+        ours = f"prune 0.5, {scope}"
         contestants = {
-            "prune 0.5, layer": prune(source, out, *modes["prune 0.5, layer"]),
-            "prune 0.5, global": prune(source, out, *modes["prune 0.5, global"]),
-            "transformers + kthvalue per layer": [
-                sys.executable,
-                "-c",
-                KTHVALUE,
-                str(source),
-                str(out),
-            ],
-            "torch.nn.utils.prune.global_unstructured": [
-                *(sys.executable, "-c", GLOBAL_UNSTRUCTURED),
-                *(str(source), str(out)),
-            ],
+            ours: prune(source, out, *modes[ours]),
+            peer: [sys.executable, "-c", script, str(source), str(out)],
         }
         samples = interleave(contestants, arguments.peer_runs, lambda: settle([out]))
-        rows = [
-            summary(name, each, samples[f"prune 0.5, {'layer' if 'layer' in name else 'global'}"])
-            for name, each in samples.items()
-        ]
-        tables[f"peers, bf16, {size / 1e9:.2f} GB: over our own run of the same scope"] = rows
+        size = (source / "model.safetensors").stat().st_size
+        title = f"{peer}, bf16, {size / 1e9:.2f} GB: over our own run of the same scope"
+        tables[title] = [summary(name, each, samples[ours]) for name, each in samples.items()]
         settle([source, out])
     if "memory" in wanted:
         source = folder / "matrix"
