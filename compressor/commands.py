@@ -10,7 +10,7 @@ from typing import Annotated, Any, Literal, get_args, get_origin
 import typer
 from pydantic.fields import FieldInfo
 
-from compressor.checkpoint.limits import Limits
+from compressor.checkpoint.read.limits import Limits
 from compressor.errors import UsageError, printable
 from compressor.step import RunOptions, Step, parsed, run
 from compressor.view.terminal import Terminal

@@ -26,13 +26,13 @@ from pydantic import (
 )
 from pydantic_core import PydanticCustomError
 
-from compressor.checkpoint.hub import push
-from compressor.checkpoint.limits import Limits
+from compressor.checkpoint.hub.client import push
 from compressor.checkpoint.pipeline import Observer
-from compressor.checkpoint.reader import Checkpoint, open_checkpoint
+from compressor.checkpoint.read.limits import Limits
+from compressor.checkpoint.read.reader import Checkpoint, open_checkpoint
+from compressor.checkpoint.read.unpickle import converted
 from compressor.checkpoint.source import Source, locate
 from compressor.checkpoint.stream import TensorJob, rewrite
-from compressor.checkpoint.unpickle import converted
 from compressor.errors import UsageError, printable
 from compressor.report import Report
 from compressor.sparsity import NM, OutOfRange, Unstructured, VectorNM, parse

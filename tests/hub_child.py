@@ -92,7 +92,7 @@ def child(home: Path, endpoint: str, **environment: str) -> Iterator[Child]:
 
 def _described(value: Any) -> Any:
     """A value as JSON: a checkpoint is its tensors, everything unknown its text."""
-    from compressor.checkpoint.reader import Checkpoint
+    from compressor.checkpoint.read.reader import Checkpoint
 
     if isinstance(value, Checkpoint):
         return [
@@ -113,7 +113,7 @@ def _done(request: dict[str, Any]) -> Any:
         return None
     arguments = request["arguments"]
     if name == "remote_checkpoint":
-        arguments.append(importlib.import_module("compressor.checkpoint.limits").Limits())
+        arguments.append(importlib.import_module("compressor.checkpoint.read.limits").Limits())
     return names[name](*arguments, **request["named"])
 
 

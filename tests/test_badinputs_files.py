@@ -13,8 +13,8 @@ import badinputs as bad
 import pytest
 from badinputs import FIRST, SECOND, WEIGHT, entry
 
-from compressor.checkpoint.limits import Limits
-from compressor.checkpoint.reader import open_checkpoint
+from compressor.checkpoint.read.limits import Limits
+from compressor.checkpoint.read.reader import open_checkpoint
 from compressor.errors import CompressorError
 
 pytestmark = pytest.mark.timeout(60)

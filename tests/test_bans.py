@@ -27,7 +27,7 @@ SAVERS |= {"to_json_file", "savez", "savez_compressed", "savetxt", "tofile"}
 WRITERS = {("torch", "save"), ("np", "save"), ("numpy", "save")}
 
 ALLOWED = {
-    ("compressor/checkpoint/unpickle.py", "pickle"): "names the refusal; weights_only reads",
+    ("compressor/checkpoint/read/unpickle.py", "pickle"): "names the refusal; weights_only reads",
     ("compressor/ending.py", "fdopen('w')"): "the crash file, under a name of the system's choice",
     ("compressor/recipe/shipped.py", "open('xb')"): "a copy of a recipe, never over another file",
 }

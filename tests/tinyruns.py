@@ -23,7 +23,7 @@ from safetensors.numpy import load_file, save_file
 
 from compressor.checkpoint.blocks import Bits, Extent, Grid, Reader
 from compressor.checkpoint.pipeline import Observer, Rewrite
-from compressor.checkpoint.reader import open_checkpoint
+from compressor.checkpoint.read.reader import open_checkpoint
 from compressor.checkpoint.source import Source
 from compressor.checkpoint.stream import TensorJob, rewrite
 from compressor.ending import ends

@@ -15,8 +15,8 @@ from typing import Any
 from families_media import MEDIA_FAMILIES
 from families_text import TEXT_FAMILIES
 
-from compressor.checkpoint.header import Header, TensorInfo
-from compressor.checkpoint.reader import Component, Shard
+from compressor.checkpoint.read.header import Header, TensorInfo
+from compressor.checkpoint.read.reader import Component, Shard
 
 FAMILIES = TEXT_FAMILIES | MEDIA_FAMILIES
 

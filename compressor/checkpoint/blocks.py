@@ -23,8 +23,8 @@ from typing import Any, Final, TypeAlias, TypeVar, final
 import numpy as np
 import numpy.typing as npt
 
-from compressor.checkpoint.header import DTYPE_BITS, TensorInfo
-from compressor.checkpoint.reader import Shard
+from compressor.checkpoint.read.header import DTYPE_BITS, TensorInfo
+from compressor.checkpoint.read.reader import Shard
 from compressor.errors import CompressorError, InputError, ResourceError
 
 Bits: TypeAlias = npt.NDArray[np.unsignedinteger[Any]]

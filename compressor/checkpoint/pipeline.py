@@ -16,10 +16,10 @@ import numpy as np
 
 from compressor.checkpoint.blocks import Bits, Buffer, Buffers, Extent, Grid, Reader, extents
 from compressor.checkpoint.digest import new_hasher
-from compressor.checkpoint.header import TensorInfo, check_bool
-from compressor.checkpoint.output import Output
-from compressor.checkpoint.reader import Checkpoint
-from compressor.checkpoint.shards import ShardPlan, ShardWriter
+from compressor.checkpoint.read.header import TensorInfo, check_bool
+from compressor.checkpoint.read.reader import Checkpoint
+from compressor.checkpoint.write.output import Output
+from compressor.checkpoint.write.shards import ShardPlan, ShardWriter
 from compressor.errors import InputError
 from compressor_kernels.floats import count_nonfinite, count_zeros
 

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Final, TypeAlias, final
 
-from compressor.checkpoint import hub
+from compressor.checkpoint.hub import client as hub
 from compressor.checkpoint.package import name_of, packaged_folder
 from compressor.errors import InputError, UsageError, printable
 

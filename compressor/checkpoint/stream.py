@@ -12,15 +12,15 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, final
 
-from compressor.checkpoint import companions
 from compressor.checkpoint.blocks import Reader
 from compressor.checkpoint.digest import digest_of, new_hasher
-from compressor.checkpoint.manifest import build_manifest, names_digest, tool
-from compressor.checkpoint.output import Output
 from compressor.checkpoint.pipeline import Key, Observer, Outcome, Pipeline, Rewrite
-from compressor.checkpoint.reader import Checkpoint
-from compressor.checkpoint.shards import ShardPlan, index_of, plan_shards
+from compressor.checkpoint.read.reader import Checkpoint
 from compressor.checkpoint.source import Source
+from compressor.checkpoint.write import companions
+from compressor.checkpoint.write.manifest import build_manifest, names_digest, tool
+from compressor.checkpoint.write.output import Output
+from compressor.checkpoint.write.shards import ShardPlan, index_of, plan_shards
 from compressor.report import Report
 
 log = logging.getLogger("compressor")

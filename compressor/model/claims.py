@@ -15,11 +15,11 @@ import numpy.typing as npt
 from pydantic import BaseModel, ValidationError
 
 from compressor.checkpoint.blocks import UNSIGNED, Reader, extents
-from compressor.checkpoint.finding import Finding, failed, ok, skipped
-from compressor.checkpoint.folder import Folder
-from compressor.checkpoint.header import DTYPE_BITS, TensorInfo
-from compressor.checkpoint.reader import Checkpoint, Shard
-from compressor.checkpoint.verify import REPORT, REPORT_BYTES
+from compressor.checkpoint.read.folder import Folder
+from compressor.checkpoint.read.header import DTYPE_BITS, TensorInfo
+from compressor.checkpoint.read.reader import Checkpoint, Shard
+from compressor.checkpoint.verify.files import REPORT, REPORT_BYTES
+from compressor.checkpoint.verify.finding import Finding, failed, ok, skipped
 from compressor.errors import listing
 from compressor.model.roles import Layout, classify
 from compressor.sparsity import NM, Unstructured, VectorNM, parse

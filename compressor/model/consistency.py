@@ -9,8 +9,8 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import Final
 
-from compressor.checkpoint.header import TensorInfo
-from compressor.checkpoint.reader import Component
+from compressor.checkpoint.read.header import TensorInfo
+from compressor.checkpoint.read.reader import Component
 from compressor.errors import InputError, listing, printable
 from compressor.model.names import in_block, is_head
 from compressor.model.roles import is_known

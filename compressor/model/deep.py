@@ -12,9 +12,9 @@ from typing import Any, Final, Literal, TypeAlias, get_args
 
 import numpy as np
 
-from compressor.checkpoint.finding import Finding, failed, ok, refuted, skipped
-from compressor.checkpoint.header import TensorInfo
-from compressor.checkpoint.reader import Checkpoint, Component, Shard
+from compressor.checkpoint.read.header import TensorInfo
+from compressor.checkpoint.read.reader import Checkpoint, Component, Shard
+from compressor.checkpoint.verify.finding import Finding, failed, ok, refuted, skipped
 from compressor.errors import InputError, listing
 from compressor.model.diffusion import (
     diffusion_class,

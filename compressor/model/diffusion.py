@@ -7,7 +7,7 @@ from collections import Counter
 from importlib import import_module
 from typing import Any
 
-from compressor.checkpoint.reader import Checkpoint, Component
+from compressor.checkpoint.read.reader import Checkpoint, Component
 from compressor.errors import InputError, printable
 from compressor.model.load import loading_errors, quiet, require_enough, torch_dtype
 

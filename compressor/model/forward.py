@@ -6,7 +6,7 @@ import inspect
 from collections.abc import Iterator, Mapping
 from typing import Any, Final
 
-from compressor.checkpoint.finding import Finding, failed, ok, skipped
+from compressor.checkpoint.verify.finding import Finding, failed, ok, skipped
 from compressor.model.load import first_line, quiet
 
 LEVEL: Final = 11

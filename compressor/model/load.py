@@ -17,7 +17,7 @@ from importlib import import_module
 from pathlib import Path
 from typing import Any, Final
 
-from compressor.checkpoint.reader import Checkpoint, Component, open_checkpoint
+from compressor.checkpoint.read.reader import Checkpoint, Component, open_checkpoint
 from compressor.checkpoint.source import locate
 from compressor.errors import InputError, RefusedError, UsageError, listing, printable
 from compressor.model.subconfig import model_type

@@ -13,8 +13,8 @@ from dataclasses import dataclass
 from enum import Enum
 from typing import Any, Final, final
 
-from compressor.checkpoint.header import TensorInfo
-from compressor.checkpoint.reader import Component
+from compressor.checkpoint.read.header import TensorInfo
+from compressor.checkpoint.read.reader import Component
 from compressor.model import names
 from compressor.model.layouts import Layout, fused_experts, layouts
 from compressor.model.subconfig import all_configs, governing, model_type

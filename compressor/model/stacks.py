@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from itertools import islice
 from typing import Any, Final, final
 
-from compressor.checkpoint.reader import Component
+from compressor.checkpoint.read.reader import Component
 from compressor.model.names import STACKS
 from compressor.model.subconfig import governing
 

@@ -9,8 +9,8 @@ from dataclasses import dataclass, replace
 from fnmatch import fnmatchcase
 from typing import final
 
-from compressor.checkpoint.header import TensorInfo
-from compressor.checkpoint.reader import Checkpoint, Component, Shard
+from compressor.checkpoint.read.header import TensorInfo
+from compressor.checkpoint.read.reader import Checkpoint, Component, Shard
 from compressor.errors import UsageError, listing
 from compressor.model import consistency
 from compressor.model.roles import Classified, Layout, classify, is_known

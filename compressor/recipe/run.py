@@ -15,10 +15,10 @@ from pathlib import Path
 from typing import TypeAlias, final
 
 from compressor.checkpoint.digest import digest_of
-from compressor.checkpoint.manifest import tool
-from compressor.checkpoint.output import MANIFEST, check_target, writing
 from compressor.checkpoint.pipeline import Observer
 from compressor.checkpoint.source import HubId, locate, place
+from compressor.checkpoint.write.manifest import tool
+from compressor.checkpoint.write.output import MANIFEST, check_target, writing
 from compressor.errors import CompressorError, printable
 from compressor.recipe.model import Catalogue, Recipe, load, model_fields, reference
 from compressor.recipe.record import (

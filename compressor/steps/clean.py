@@ -6,7 +6,7 @@ import contextlib
 from pathlib import Path
 from typing import ClassVar, Literal, final
 
-from compressor.checkpoint.temporary import leftovers, remove_dead
+from compressor.checkpoint.write.temporary import leftovers, remove_dead
 from compressor.errors import InputError
 from compressor.report import Report, Row
 from compressor.step import Check, RunOptions, Step

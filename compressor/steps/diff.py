@@ -12,8 +12,8 @@ import numpy.typing as npt
 from pydantic import Field
 
 from compressor.checkpoint.blocks import Bits, Extent, Reader, extents
-from compressor.checkpoint.header import TensorInfo
-from compressor.checkpoint.reader import Checkpoint, Shard
+from compressor.checkpoint.read.header import TensorInfo
+from compressor.checkpoint.read.reader import Checkpoint, Shard
 from compressor.checkpoint.source import Source
 from compressor.model.targets import FLOATS
 from compressor.report import Report, Row

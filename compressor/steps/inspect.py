@@ -8,8 +8,8 @@ from typing import Final, Literal, final
 
 from pydantic import Field
 
-from compressor.checkpoint import hub
-from compressor.checkpoint.reader import Checkpoint
+from compressor.checkpoint.hub import client as hub
+from compressor.checkpoint.read.reader import Checkpoint
 from compressor.checkpoint.source import HubId, Source, place
 from compressor.model import consistency
 from compressor.model.targets import Target, choose, notes_on

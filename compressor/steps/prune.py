@@ -11,7 +11,7 @@ from pydantic import AfterValidator, Field
 
 from compressor.checkpoint.blocks import same_bytes
 from compressor.checkpoint.pipeline import Outcome
-from compressor.checkpoint.reader import Checkpoint
+from compressor.checkpoint.read.reader import Checkpoint
 from compressor.checkpoint.source import Source
 from compressor.checkpoint.stream import TensorJob
 from compressor.errors import CheckFailed, CompressorError, InputError, UsageError, listing

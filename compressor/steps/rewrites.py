@@ -9,9 +9,9 @@ from types import MappingProxyType
 from typing import Final, Literal, TypeAlias, final
 
 from compressor.checkpoint.blocks import Bits, Extent, Grid, Reader, extents
-from compressor.checkpoint.header import TensorInfo
 from compressor.checkpoint.pipeline import Key, Rewrite
-from compressor.checkpoint.reader import Shard
+from compressor.checkpoint.read.header import TensorInfo
+from compressor.checkpoint.read.reader import Shard
 from compressor.pruning import block
 from compressor.pruning.geometry import Geometry
 from compressor.pruning.scores import magnitude, random

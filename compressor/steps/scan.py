@@ -9,7 +9,7 @@ from typing import Final, final
 import numpy as np
 
 from compressor.checkpoint.blocks import Bits, Extent, Grid, Reader, extents
-from compressor.checkpoint.reader import Checkpoint
+from compressor.checkpoint.read.reader import Checkpoint
 from compressor.model.roles import Layout
 from compressor.model.targets import Target
 from compressor_kernels.floats import count_nonfinite, count_zeros, magnitude

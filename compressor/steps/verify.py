@@ -11,11 +11,11 @@ from typing import ClassVar, Literal, final
 from pydantic import Field
 
 from compressor.checkpoint.blocks import same_bytes
-from compressor.checkpoint.finding import Finding, failed, has_failed, ok, refuted, skipped
-from compressor.checkpoint.reader import Checkpoint, Component, open_checkpoint
+from compressor.checkpoint.read.reader import Checkpoint, Component, open_checkpoint
+from compressor.checkpoint.read.unpickle import converted
 from compressor.checkpoint.source import Source, locate
-from compressor.checkpoint.unpickle import converted
-from compressor.checkpoint.verify import verify_files
+from compressor.checkpoint.verify.files import verify_files
+from compressor.checkpoint.verify.finding import Finding, failed, has_failed, ok, refuted, skipped
 from compressor.errors import InputError
 from compressor.model import consistency
 from compressor.model.claims import check_claims, check_source, claims_of

@@ -16,9 +16,9 @@ from safetensors.numpy import load_file, save_file
 
 from compressor.checkpoint.blocks import Bits, Extent, Grid
 from compressor.checkpoint.pipeline import Progress, Rewrite
-from compressor.checkpoint.reader import open_checkpoint
+from compressor.checkpoint.read.reader import open_checkpoint
 from compressor.checkpoint.stream import TensorJob, rewrite
-from compressor.checkpoint.temporary import leftovers
+from compressor.checkpoint.write.temporary import leftovers
 from compressor.errors import CompressorError, InputError, OutputError
 
 FIRST, LAST = "model-00001-of-00003.safetensors", "model-00003-of-00003.safetensors"

@@ -21,8 +21,8 @@ from typing import Any
 
 import tinyruns
 
-from compressor.checkpoint import temporary
 from compressor.checkpoint.stream import rewrite
+from compressor.checkpoint.write import temporary
 
 AUDITED = {
     "open": "open",

@@ -21,8 +21,8 @@ from typing import Any
 
 import tinyruns
 
-from compressor.checkpoint import rename
 from compressor.checkpoint.stream import rewrite
+from compressor.checkpoint.write import rename
 
 FOLDER = -1
 """What a name stands for that is no file."""

@@ -13,7 +13,7 @@ import pytest
 import tinyruns
 
 from compressor.checkpoint.stream import rewrite
-from compressor.checkpoint.temporary import leftovers, remove_dead
+from compressor.checkpoint.write.temporary import leftovers, remove_dead
 
 SIGNALS = {signal.SIGTERM: 143, signal.SIGINT: 130, signal.SIGHUP: 129}
 SLOW = ("--slow", 0.01)

@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 import zoo
 
-from compressor.checkpoint.reader import Component
+from compressor.checkpoint.read.reader import Component
 from compressor.errors import InputError
 from compressor.model.consistency import TIED_BY_DEFAULT, check, tied_pair
 

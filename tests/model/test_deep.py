@@ -13,8 +13,8 @@ import pytest
 import zoo
 from safetensors.numpy import load_file, save_file
 
-from compressor.checkpoint.finding import Finding
-from compressor.checkpoint.reader import open_checkpoint
+from compressor.checkpoint.read.reader import open_checkpoint
+from compressor.checkpoint.verify.finding import Finding
 from compressor.errors import CompressorError
 from compressor.model.deep import compare, deep_findings
 from compressor.model.diffusion import is_installed

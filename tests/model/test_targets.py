@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 from rawfiles import Stored, encode, write
 
-from compressor.checkpoint.reader import Checkpoint, open_checkpoint
+from compressor.checkpoint.read.reader import Checkpoint, open_checkpoint
 from compressor.errors import UsageError
 from compressor.model.targets import Target, checked, choose, is_wild, matches
 from compressor.pruning.geometry import Geometry

@@ -1,0 +1,1 @@
+"""Verifying: whether a folder is what its manifest says, without torch."""

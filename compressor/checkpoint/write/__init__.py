@@ -1,0 +1,1 @@
+"""Writing: an output that appears whole or not at all."""

@@ -1,0 +1,68 @@
+"""Where an output may be written: what is refused before any work is done."""
+
+from __future__ import annotations
+
+import json
+import os
+from pathlib import Path
+
+from compressor.checkpoint.hub.cache import hub_cache, hub_home
+from compressor.checkpoint.write.temporary import MANIFEST
+from compressor.errors import OutputError, listing
+
+
+def check_target(target: Path, source: Path, *, overwrite: bool) -> None:
+    """Refuse a target that exists, is the source, lies in a hub cache, or cannot be a folder."""
+    real, real_source = _real(target), _real(source)
+    if not target.name or target.name in {".", ".."}:
+        problem = ("OUT-UNWRITABLE", "the output needs a name of its own", "no folder name")
+    elif target.is_symlink():
+        problem = ("OUT-SYMLINK", "the output is a symbolic link", "a link")
+    elif real == real_source or real in real_source.parents or real_source in real.parents:
+        problem = ("OUT-IS-SOURCE", "the output would overlap the source", "one inside the other")
+    elif _is_in_cache(real):
+        problem = ("OUT-IN-CACHE", "the output lies inside a hub cache", "a folder of the cache")
+    elif target.exists() and not target.is_dir():
+        problem = ("OUT-NOT-DIR", "the output exists and is not a folder", "a file")
+    elif os.path.ismount(target):
+        problem = ("OUT-UNWRITABLE", "a mount point cannot be renamed over", "a mount point")
+    elif not target.is_dir() or not any(target.iterdir()):
+        return
+    elif not overwrite:
+        raise OutputError(
+            "OUT-EXISTS",
+            "the output folder already exists",
+            at=target,
+            found="a folder with files in it, expected none",
+            do="choose another folder with -o, or replace this one with --overwrite",
+        )
+    elif foreign := _foreign(target):
+        problem = ("OUT-FOREIGN", "only a folder that compressor wrote is replaced", foreign)
+    else:
+        return
+    id, message, found = problem
+    do = "choose another folder with -o"
+    raise OutputError(id, message, at=target, found=f"{found}, expected a new folder", do=do)
+
+
+def _real(path: Path) -> Path:
+    return Path(os.path.realpath(path))
+
+
+def _is_in_cache(real: Path) -> bool:
+    return any(part.startswith("models--") for part in real.parts) or any(
+        real.is_relative_to(_real(cache)) for cache in (hub_home(), hub_cache())
+    )
+
+
+def _foreign(folder: Path) -> str:
+    """What shows that this folder is not as we wrote it, and that replacing it loses work."""
+    try:
+        listed = {MANIFEST, *json.loads((folder / MANIFEST).read_bytes())["files"]}
+    except FileNotFoundError:
+        return "no manifest"
+    except (ValueError, KeyError, TypeError):
+        return "a manifest that cannot be read"
+    paths = (path for path in folder.rglob("*") if not path.is_dir())
+    names = {path.relative_to(folder).as_posix() for path in paths}
+    return f"files that are not ours ({listing(sorted(names - listed))})" if names - listed else ""
