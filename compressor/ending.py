@@ -45,8 +45,8 @@ def ends(command: Callable[[], int], *, is_json: bool, is_debug: bool) -> int:
         sys.stdout.flush()
         return code
     except Stopped as stop:
-        _say("stopped: nothing is half-written; go on with --resume, or remove what is left with")
-        _say("compressor clean")
+        _say("stopped: the output is as it was. The same command with --resume goes on after the")
+        _say("last whole weight file; compressor clean FOLDER removes what lies beside the output.")
         code = stop.exit_code
     except BrokenPipeError:
         code = PIPE_CLOSED

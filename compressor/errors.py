@@ -33,7 +33,9 @@ class CompressorError(Exception):
     exit_code: ClassVar[int] = 70
 
     def __init__(self, id: str, message: str, *, at: object = "", found: str = "", do: str) -> None:
-        super().__init__(f"{id}: {message}")
+        parts = [("at", at), ("found", found), ("do", do)]
+        said = "; ".join(f"{label}: {printable(text, 400)}" for label, text in parts if text)
+        super().__init__(f"{id}: {message} ({said})")
         self.id = id
         self.message = message
         self.at = printable(at, 400)

@@ -54,6 +54,16 @@ class Report:
             "notes": list(self.notes),
         }
 
+    @classmethod
+    def from_dict(cls, data: Mapping[str, Any]) -> Report:
+        """The report that `as_dict` described; its output is not part of it."""
+        names = ("step", "source", "status", "summary", "tables", "notes")
+        return cls(**{name: data[name] for name in names})
+
+    def __repr__(self) -> str:
+        facts = ", ".join(f"{key}={value}" for key, value in self.summary.items())
+        return f"<Report of {self.name}: {self.status}; {facts}; output={self.output}>"
+
     def to_json(self) -> str:
         """Strict JSON: a non-finite number is an error, never `NaN`."""
         return json.dumps(self.as_dict(), indent=1, allow_nan=False, ensure_ascii=False) + "\n"

@@ -90,7 +90,7 @@ class RunOptions(BaseModel):
     resume: bool = Field(
         False, description="Go on where an interrupted run of the same step stopped."
     )
-    workers: int = Field(2, ge=1, le=64, description="Threads that read and compute.")
+    workers: int = Field(2, ge=1, le=64, description="Threads that read and compute; default 2.")
     revision: str | None = Field(None, description="Branch, tag or commit of a hub model.")
     offline: bool = Field(False, description="Open no connection; use what the hub cache holds.")
     allow_pickle: bool = Field(
@@ -182,16 +182,24 @@ def parsed(
         return kind.model_validate(dict(fields))
     except ValidationError as error:
         first = error.errors(include_url=False)[0]
-        name = str(first["loc"][0]) if first["loc"] else ""
         reason = str(first["msg"]).removeprefix("Value error, ")
+        reason = reason.replace("Input should be", "expected")
+        if not first["loc"]:
+            raise UsageError(
+                first["type"],
+                "these options do not go together",
+                found=printable(reason, 300),
+                do="leave one of them out",
+            ) from None
+        name = str(first["loc"][0])
+        given = "" if ", found `" in reason else f", found `{printable(first.get('input'))}`"
+        is_range = first["type"].startswith(("greater", "less", "finite", "out_of_range"))
         raise UsageError(
-            "RANGE"
-            if first["type"].startswith(("greater", "less", "finite", "out_of_range"))
-            else "USAGE",
+            "RANGE" if is_range else "USAGE",
             f"{flag(name)} has a value that cannot be used"
             if name in kind.model_fields
             else f"{flag(name)} is not an option here",
             at=flag(name),
-            found=f"{printable(reason)}, from `{printable(first.get('input'))}`",
-            do="see the options with --help",
+            found=printable(reason, 200) + given,
+            do="correct the value, or see --help",
         ) from None

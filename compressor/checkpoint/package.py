@@ -67,7 +67,7 @@ def _roots(package: str) -> list[Path]:
             "no Python package of this name is installed",
             at=f"package:{package}",
             found=f"`{package}` is not importable here, expected an installed package",
-            do=f"pip install {package.replace('_', '-')}",
+            do="check the name, or install the distribution that carries it",
         )
     return [Path(root) for root in spec.submodule_search_locations or ()]
 

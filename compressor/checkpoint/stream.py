@@ -5,6 +5,7 @@ What is in memory is a few blocks of rows, however large the model or its tensor
 
 from __future__ import annotations
 
+import json
 import logging
 import time
 from collections.abc import Callable, Mapping, Sequence
@@ -13,14 +14,15 @@ from pathlib import Path
 from typing import Any, final
 
 from compressor.checkpoint.blocks import Reader
-from compressor.checkpoint.digest import digest_of, new_hasher
+from compressor.checkpoint.digest import digest_file, digest_of, new_hasher
 from compressor.checkpoint.pipeline import Key, Observer, Outcome, Pipeline, Rewrite
 from compressor.checkpoint.read.reader import Checkpoint
 from compressor.checkpoint.source import Source
 from compressor.checkpoint.write import companions
 from compressor.checkpoint.write.manifest import build_manifest, names_digest, tool
-from compressor.checkpoint.write.output import Output
+from compressor.checkpoint.write.output import MANIFEST, Output
 from compressor.checkpoint.write.shards import ShardPlan, index_of, plan_shards
+from compressor.checkpoint.write.target import check_target
 from compressor.report import Report
 
 log = logging.getLogger("compressor")
@@ -57,10 +59,14 @@ def rewrite(
 ) -> Report:
     """Run the job into the folder `target`; `resume` goes on after a killed one's last shard."""
     if dry_run:
-        return job.plan
+        check_target(target, job.source.folder, overwrite=overwrite)
+        return replace(job.plan, notes=[*job.plan.notes, f"nothing was written; would be {target}"])
     started = time.perf_counter()
     checkpoint = job.checkpoint
     prints = companions.fingerprints(checkpoint)
+    key = _run_key(job, prints)
+    if resume and not overwrite and (report := _finished(target, key)) is not None:
+        return report
     plans = {
         component.prefix: plan_shards(component, job.max_shard_size)
         for component in checkpoint.components
@@ -69,7 +75,7 @@ def rewrite(
     with Output(
         target,
         job.source.folder,
-        run_key=_run_key(job, prints),
+        run_key=key,
         stamp=companions.stamp(prints),
         overwrite=overwrite,
         resume=resume,
@@ -100,11 +106,28 @@ def rewrite(
                 job.step,
                 output.files,
                 names_digest(_names(in_order)),
+                key,
                 time.perf_counter() - started,
             )
         )
     log.info("committed %s", target)
     return replace(report, output=target)
+
+
+def _finished(target: Path, key: str) -> Report | None:
+    """The report of an output that this very run committed before, if it still is whole."""
+    try:
+        manifest = json.loads((target / MANIFEST).read_bytes())
+        if manifest["key"] != key or any(
+            digest_file(target / name) != entry["digest"]
+            for name, entry in manifest["files"].items()
+        ):
+            return None
+        data = json.loads((target / "report.json").read_bytes())
+    except (OSError, ValueError, KeyError, TypeError):
+        return None
+    log.info("already complete: %s", target)
+    return replace(Report.from_dict(data), output=target)
 
 
 def _names(plans: Sequence[ShardPlan]) -> dict[str, tuple[str, tuple[int, ...]]]:

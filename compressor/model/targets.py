@@ -6,6 +6,7 @@ import math
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from difflib import get_close_matches
 from fnmatch import fnmatchcase
 from typing import final
 
@@ -97,11 +98,20 @@ def choose(checkpoint: Checkpoint, only: Sequence[str], skip: Sequence[str]) -> 
         raise UsageError(
             "RECIPE-NO-MATCH",
             "a tensor pattern selects nothing that can be changed",
-            at=checkpoint.folder.name,
-            found=f"{listing(unmet or only)}, expected the name of a tensor or a glob over names",
-            do="list the names with: compressor inspect MODEL --tensors",
+            at="--skip" if unmet and unmet[0] in skip else "--only",
+            found=f"{listing(unmet or only)}; expected a name, a glob, or re: and an expression "
+            f"for the whole name, one for each option",
+            do=_advice(unmet[0] if unmet else only[0], targets),
         )
     return targets
+
+
+def _advice(pattern: str, targets: Sequence[Target]) -> str:
+    """The nearest name to a pattern that met none, and how to see all of them."""
+    names = {part for target in targets for part in (target.name, *target.name.split("."))}
+    near = get_close_matches(pattern.removeprefix("re:").strip("*"), names, 1)
+    see = "see the names with: compressor inspect MODEL --tensors"
+    return f"did you mean `{near[0]}`? {see}" if near else see
 
 
 def notes_on(checkpoint: Checkpoint) -> list[str]:

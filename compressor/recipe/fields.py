@@ -43,9 +43,11 @@ def validated(model: type[Model], table: Table, extra: Mapping[str, object] | No
     extra = extra or {}
     known = [name for name in model.model_fields if name not in extra]
     values = dict(extra)
-    for key, node in table.values.items():
-        if key not in known:
-            raise unknown_key(key, known, table.keys[key])
+    for spelled, node in table.values.items():
+        key = spelled.replace("-", "_")
+        if key not in known or key in values:
+            shown = [name.replace("_", "-") for name in known if name not in values]
+            raise unknown_key(spelled, shown, table.keys[spelled])
         field = model.model_fields[key]
         values[key] = _value(node, list(_alternatives(field.annotation, field.metadata)), key)
     try:
@@ -200,8 +202,10 @@ def _field_error(error: ValidationError, table: Table) -> UsageError:
     node: Node = table
     name = ""
     for part in first["loc"]:
-        if isinstance(node, Table) and part in node.values:
-            node, name = node.values[str(part)], str(part)
+        if isinstance(node, Table):
+            spelled = {key.replace("-", "_"): key for key in node.values}
+            if part in spelled:
+                node, name = node.values[spelled[str(part)]], spelled[str(part)]
         elif isinstance(node, Items) and isinstance(part, int):
             node = node.items[part]
     if first["type"] == "missing":
@@ -221,7 +225,7 @@ def _field_error(error: ValidationError, table: Table) -> UsageError:
     if "error" in first.get("ctx", {}):
         # A validator of ours raised it, and says itself what it saw.
         found = str(first["ctx"]["error"])
-    elif first["type"] == "out_of_range":
+    elif first["type"] == "out_of_range" or not name:
         found = first["msg"]
     else:
         found = f"{_seen(node)}: {first['msg'].replace('Input should be', 'expected')}"

@@ -101,9 +101,12 @@ def json_schema(catalogue: Catalogue = STEPS) -> dict[str, Any]:
     _, shared = models_json_schema([(kind, "validation") for kind in kinds.values()])
     definitions = shared["$defs"]
     for kind in kinds.values():
-        definitions[kind.__name__]["properties"].pop("step")
-        for field in definitions[kind.__name__]["properties"].values():
+        properties = definitions[kind.__name__]["properties"]
+        properties.pop("step")
+        for field in properties.values():
             _welcome_numbers(field)
+        dashed = {name.replace("_", "-"): field for name, field in properties.items()}
+        properties |= dashed
     schema = Recipe.model_json_schema()
     schema["properties"]["steps"] |= {
         "items": {

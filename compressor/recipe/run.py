@@ -123,7 +123,7 @@ class _Run:
         self._before = {step.name: step for step in before.steps} if before else {}
         self._options = options.model_copy(
             # The run folder is ours, the source names its revision, and no step is uploaded.
-            update={"overwrite": True, "revision": None, "push_to_hub": None}
+            update={"overwrite": True, "resume": True, "revision": None, "push_to_hub": None}
         )
         self._starts_over = options.overwrite
         self._record = record
@@ -243,15 +243,7 @@ def _unchanged(before: StepRecord | None, key: str, folder: Path) -> Report | No
     if not path.is_dir() or identity(path) != before.result:
         return None
     data = json.loads((path / "report.json").read_bytes())
-    return Report(
-        step=data["step"],
-        source=data["source"],
-        summary=data["summary"],
-        tables=data["tables"],
-        notes=tuple(data["notes"]),
-        status=data["status"],
-        output=path if before.is_checkpoint else None,
-    )
+    return replace(Report.from_dict(data), output=path if before.is_checkpoint else None)
 
 
 def _source(recipe: Recipe, options: RunOptions) -> str:

@@ -7,7 +7,8 @@ from collections.abc import Sequence
 from functools import partial
 from typing import Annotated, ClassVar, Literal, TypeAlias, final
 
-from pydantic import AfterValidator, Field
+from pydantic import AfterValidator, Field, model_validator
+from pydantic_core import PydanticCustomError
 
 from compressor.checkpoint.blocks import same_bytes
 from compressor.checkpoint.pipeline import Outcome
@@ -36,15 +37,19 @@ class Prune(Step):
         description="Fraction of zeros (0.5), N:M with N kept (2:4, 8:16), or vector:N:M:V."
     )
     method: Method = Field(
-        "magnitude", description="What decides: absolute value, or chance (a control)."
+        "magnitude", description="What decides: magnitude (the default), or chance, as a control."
     )
     scope: Scope | None = Field(
         None, description="Weights that compete with each other; default global. Not with N:M."
     )
     only: Patterns = Field(
-        (), description="Touch only these tensors (glob or re:REGEX), even if dense by default."
+        (),
+        description="Touch only this tensor, even if dense by default: a glob, or re: and an "
+        "expression for the whole name. Can be repeated.",
     )
-    skip: Patterns = Field((), description="Leave these tensors dense (glob or re:REGEX).")
+    skip: Patterns = Field(
+        (), description="Leave this tensor dense, named in the same way. Can be repeated."
+    )
     min_coverage: float = Field(
         0.0, ge=0, le=1, description="Exit 1 if a smaller share of all parameters is touched."
     )
@@ -54,18 +59,21 @@ class Prune(Step):
     max_shard_size: ShardSize = Field(
         None, description="Largest weight file, such as 5GB. Default: the source's own files."
     )
-    seed: int = Field(0, ge=0, description="Seed of --method random.")
+    seed: int = Field(0, ge=0, description="Seed of --method random; default 0.")
+
+    @model_validator(mode="after")
+    def _scope_has_a_meaning(self) -> Prune:
+        if self.scope is not None and not isinstance(self.sparsity, Unstructured):
+            raise PydanticCustomError(
+                "PRUNE-SCOPE",
+                "scope `{scope}` has no meaning with {sparsity}, where only M neighbours compete; "
+                "leave it out, or ask for a fraction such as 0.5",
+                {"scope": self.scope, "sparsity": str(self.sparsity)},
+            )
+        return self
 
     def job(self, model: str, options: RunOptions) -> TensorJob:
         """Headers are read and every tensor has its plan; no weight is read yet."""
-        if self.scope is not None and not isinstance(self.sparsity, Unstructured):
-            raise UsageError(
-                "PRUNE-SCOPE",
-                "a scope has no meaning with an N:M pattern",
-                at="--scope",
-                found=f"{self.scope} with {self.sparsity}, where only M neighbours compete",
-                do="leave --scope out, or ask for a fraction such as --sparsity 0.5",
-            )
         source, checkpoint = opened(model, options)
         notes = [*source.notes, *notes_on(checkpoint)]
         targets = self._fitting(choose(checkpoint, self.only, self.skip))
@@ -175,6 +183,9 @@ class Prune(Step):
                 ),
                 "nonfinite": sum(outcome.nonfinite for outcome in outcomes),
             }
+        if outcomes and zeros > requested:
+            there = f"{before:,} zeros were there before, so that there are {zeros:,} now"
+            notes = [*notes, f"{requested:,} zeros were asked for; {there}"]
         return Report(
             step=self.as_dict(),
             source={"name": source.name, "id": source.id, "revision": source.revision},

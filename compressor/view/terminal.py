@@ -5,6 +5,7 @@ from __future__ import annotations
 import codecs
 import json
 import logging
+import os
 import sys
 import time
 from collections.abc import Iterator, Sequence
@@ -12,7 +13,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from io import TextIOWrapper
 from pathlib import Path
-from typing import Any, Final, final
+from typing import Any, Final, Literal, final
 
 from rich.box import ASCII2, SIMPLE_HEAD
 from rich.console import Console
@@ -26,8 +27,8 @@ from compressor.errors import printable
 from compressor.report import Report, Row
 from compressor.view import words
 
-PLAIN_WIDTH = 120
-"""Columns where the output is not a terminal; `COLUMNS` wins."""
+UNWRAPPED = 100_000
+"""Columns where stdout is no terminal: a line is a line, for `grep`; `COLUMNS` wins."""
 
 QUIET_SECONDS = 30.0
 """Without a terminal, a long run says where it is this often."""
@@ -98,15 +99,15 @@ class Terminal:
             return
         self._notes(report)
         console = _console()
-        for part in words.describe(report):
+        for part in words.describe(report) if not self.quiet or report.output is None else ():
             console.print(part if isinstance(part, str) else self._table(part))
         if report.output is not None:
             print(report.output)
 
     def show_step(self, name: str, report: Report) -> None:
         """A step of a recipe: what `show` shows, under a heading."""
-        if not self.json:
-            _console().print(f"[bold]{escape(name)}[/bold]")
+        if not self.json and not self.quiet:
+            _console().print(f"\n[bold]{escape(name)}[/bold]")
             self.show(report)
 
     def show_run(self, reports: Sequence[Report], folder: Path, result: Path | None) -> None:
@@ -120,8 +121,8 @@ class Terminal:
             }
             print(json.dumps(document, allow_nan=False))
             return
-        console = _console()
-        console.print(self._table(words.overview(reports)))
+        if not self.quiet:
+            _console().print(self._table(words.overview(reports)))
         print(result or folder)
 
     def rows(self, rows: Sequence[Row]) -> None:
@@ -146,7 +147,8 @@ class Terminal:
             is_number = part.rows and all(
                 isinstance(row.get(column), int | float | None) for row in part.rows
             )
-            table.add_column(column.replace("_", " "), justify="right" if is_number else "left")
+            justify: Literal["left", "right"] = "right" if is_number else "left"
+            table.add_column(column.replace("_", " "), justify=justify, overflow="fold")
         for row in part.rows:
             table.add_row(*(escape(words.text(column, row.get(column))) for column in part.columns))
         return table
@@ -188,9 +190,17 @@ def _with_output(report: Report) -> dict[str, Any]:
     return {**report.as_dict(), "output": output}
 
 
+@final
+class _Console(Console):
+    """A console that lets a closed pipe be what it is; rich's own would exit with 1."""
+
+    def on_broken_pipe(self) -> None:
+        raise
+
+
 def _console() -> Console:
-    width = None if sys.stdout.isatty() else PLAIN_WIDTH
-    return Console(width=width, highlight=False, emoji=False)
+    is_free = not sys.stdout.isatty() and "COLUMNS" not in os.environ
+    return _Console(width=UNWRAPPED if is_free else None, highlight=False, emoji=False)
 
 
 def _speaks_unicode() -> bool:

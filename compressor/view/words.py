@@ -14,6 +14,9 @@ from compressor.report import Report, Row
 SHOWN: Final = 20
 """Rows of a long table; the rest is counted, and stands in the JSON."""
 
+UNEVEN: Final = 0.05
+"""From this difference of shares on, the sparsest and the densest tensor are named."""
+
 BYTES: Final = frozenset({"bytes", "memory", "disk_free", "size"})
 SHARES: Final = frozenset(
     {
@@ -134,8 +137,24 @@ def _prune(report: Report) -> Described:
     rows = sorted(dense.values(), key=lambda row: -row["weights"])
     if rows:
         yield Part("kept dense", ("role", "tensors", "weights", "because"), rows[:SHOWN])
+    yield from _spread(report)
     if "zeros" in facts:
         yield "The zeros are exact, in dense storage: same size and speed, loads anywhere."
+
+
+def _spread(report: Report) -> Described:
+    """The tensors that a prune took most and least from, where that differs."""
+    shares = [
+        (int(str(row["zeros"])) / max(1, int(str(row["weights"]))), str(row["name"]))
+        for row in report.tables["tensors"]
+        if "zeros" in row and not row["reason"]
+    ]
+    if shares and max(shares)[0] - min(shares)[0] > UNEVEN:
+        least, most = (
+            f"{percent(share)} of {escape(printable(name))}"
+            for share, name in (min(shares), max(shares))
+        )
+        yield f"uneven over tensors: from {least} to {most}"
 
 
 def _headline_inspect(report: Report) -> str:
@@ -178,7 +197,9 @@ def _headline_verify(report: Report) -> str:
 
 
 def _verify(report: Report) -> Described:
-    verdict = "verified" if report.status == "ok" else "NOT VERIFIED"
+    is_attested = report.summary["origin"] != "unknown"
+    good = "verified" if is_attested else "consistent, origin unknown (no manifest)"
+    verdict = good if report.status == "ok" else "NOT VERIFIED"
     yield f"{_named(report)}: {verdict} ({_headline_verify(report)})"
     rows = report.tables["checks"]
     yield Part("", ("level", "check", "status", "id", "at", "detail"), rows)
@@ -186,9 +207,14 @@ def _verify(report: Report) -> Described:
 
 def _headline_diff(report: Report) -> str:
     facts = report.summary
+    shared = int(str(facts["changed"])) + int(str(facts["byte_equal"]))
+    if not shared:
+        return f"no tensor in common, {facts['tensors']:,} names in all"
+    apart = int(str(facts["only_in_one"])) + int(str(facts["other_shape_or_dtype"]))
+    also = f", {apart:,} not comparable" if apart else ""
     return (
         f"{facts['changed']:,} of {facts['tensors']:,} tensors changed, {facts['byte_equal']:,} "
-        f"byte-equal; {facts['zeros_gained']:,} zeros gained, {facts['zeros_lost']:,} lost; "
+        f"byte-equal{also}; {facts['zeros_gained']:,} zeros gained, {facts['zeros_lost']:,} lost; "
         f"relative error {text('', facts['relative_error'])}"
     )
 

@@ -30,6 +30,7 @@ def build_manifest(
     step: Mapping[str, Any],
     files: Mapping[str, Mapping[str, Any]],
     tensors: Mapping[str, Any],
+    key: str,
     seconds: float,
 ) -> bytes:
     """The manifest as bytes: canonical order, one line per entry, `self` last."""
@@ -45,6 +46,7 @@ def build_manifest(
         "step": dict(step),
         "files": dict(sorted(files.items())),
         "tensors": dict(tensors),
+        "key": key,
     }
     content = {**determined, "tree": digest_of(determined), "run": _this_run(seconds)}
     content["self"] = digest_of(content)
