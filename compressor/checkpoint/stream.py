@@ -23,6 +23,7 @@ from compressor.checkpoint.write.manifest import build_manifest, names_digest, t
 from compressor.checkpoint.write.output import MANIFEST, Output
 from compressor.checkpoint.write.shards import ShardPlan, index_of, plan_shards
 from compressor.checkpoint.write.target import check_target
+from compressor.errors import printable
 from compressor.report import Report
 
 log = logging.getLogger("compressor")
@@ -110,7 +111,7 @@ def rewrite(
                 time.perf_counter() - started,
             )
         )
-    log.info("committed %s", target)
+    log.info("committed %s", printable(target, 400))
     return replace(report, output=target)
 
 
@@ -126,7 +127,7 @@ def _finished(target: Path, key: str) -> Report | None:
         data = json.loads((target / "report.json").read_bytes())
     except (OSError, ValueError, KeyError, TypeError):
         return None
-    log.info("already complete: %s", target)
+    log.info("already complete: %s", printable(target, 400))
     return replace(Report.from_dict(data), output=target)
 
 

@@ -22,7 +22,7 @@ Mask: TypeAlias = npt.NDArray[np.bool_]
 def group_zeros(keys: Keys, n: int, m: int, *, is_transposed: bool, inner: int) -> Mask:
     """True where a weight is not among the best `n` of its `m` consecutive inputs."""
     rows, row = keys.shape
-    view = keys.reshape(1, rows, row) if is_transposed else keys.reshape(rows, row // inner, inner)
+    view = keys.reshape(1, rows, row) if is_transposed else keys.reshape(1, -1, inner)
     return select.group_zeros(view, n, m, axis=1).reshape(rows, row)
 
 

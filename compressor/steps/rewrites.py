@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cache, partial
 from types import MappingProxyType
@@ -36,12 +36,8 @@ class Chosen:
     tensor: TensorInfo
     geometry: Geometry
 
-    def extents(self, unit: int = 1) -> Iterable[Extent]:
-        """Its blocks of whole rows."""
-        return extents(self.shard, self.tensor, self.grid(unit))
-
     def grid(self, unit: int = 1) -> Grid:
-        """How it is cut into them."""
+        """How it is cut into blocks of whole rows."""
         return Grid(self.geometry.row, unit, self.geometry.matrix)
 
 
@@ -106,7 +102,10 @@ def _by_group(item: Chosen, sparsity: NM, scorer: Scorer, reader: Reader) -> Rew
         )
         select.zero_where(bits, zeros, out=out)
 
-    return Rewrite(apply, item.grid(sparsity.m if is_transposed else 1))
+    if is_transposed:
+        return Rewrite(apply, item.grid(sparsity.m))
+    is_matrix = inner == 1
+    return Rewrite(apply, Grid(row=sparsity.m) if is_matrix else item.grid())
 
 
 def _by_vector(item: Chosen, sparsity: VectorNM, scorer: Scorer, reader: Reader) -> Rewrite:
@@ -152,7 +151,7 @@ def _by_cut(
     def count(bits: Bits, extent: Extent) -> int:
         return select.count_ties(scorer.keys(bits, extent), cut)
 
-    return Rewrite(apply, item.grid(), count, is_shared)
+    return Rewrite(apply, Grid(), count, is_shared)
 
 
 def _find_cut(
@@ -164,7 +163,8 @@ def _find_cut(
         def one(bits: Bits, extent: Extent) -> select.Counts:
             return select.digit_histogram(scorer.keys(bits, extent), scorer.bits, level, prefix)
 
-        return reader.total(one, (extent for item in members for extent in item.extents()))
+        blocks = (each for item in members for each in extents(item.shard, item.tensor))
+        return reader.total(one, blocks)
 
     count = sum(item.tensor.count for item in members)
     return select.find_cut(histogram, scorer.bits, sparsity.zeros(count))

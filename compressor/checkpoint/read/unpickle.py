@@ -18,60 +18,75 @@ import tempfile
 from pathlib import Path
 from typing import Any, Final
 
+from compressor.checkpoint.read.folder import Folder
+from compressor.checkpoint.read.inventory import ROOT_BYTES, take_inventory
 from compressor.checkpoint.read.pickles import pickled_weights
 from compressor.errors import InputError, listing
 
 PICKLES: Final = (".bin", ".pt", ".pth", ".th", ".ckpt")
 _MAIN: Final = re.compile(r"(pytorch_model|diffusion_pytorch_model)(-\d{5}-of-\d{5})?\.bin")
 _UNSAFE: Final = 3
+_UNSUPPORTED: Final = re.compile(r"Unsupported (?:global|class|operand)[^\n]{0,100}")
 _SAFE_ENVIRONMENT: Final = {"HF_HUB_OFFLINE": "1", "PYTHONDONTWRITEBYTECODE": "1"}
 
 
-def converted(folder: Path) -> Path:
+def converted(path: Path) -> Path:
     """The folder itself where it holds safetensors, else a copy whose pickles became safetensors.
 
-    The copy is temporary and goes with this process; sub-folders are not part of it.
+    The copy is temporary and goes with this process. It is read under the rules of `Folder`: no
+    link is followed, and companions are those that any output keeps.
     """
-    pickles = _pickles(folder)
-    if not pickles:
-        return folder
-    copy = Path(tempfile.mkdtemp(prefix="compressor-pickle-")) / folder.name
-    atexit.register(shutil.rmtree, copy.parent, ignore_errors=True)
+    if not path.is_dir():
+        return path
+    folder = Folder(path)
+    names = _pickles(folder)
+    if not names:
+        return path
+    base = Path(tempfile.mkdtemp(prefix="compressor-pickle-"))
+    atexit.register(shutil.rmtree, base, ignore_errors=True)
+    copy = base / "model"
     copy.mkdir()
-    for path in sorted(folder.iterdir()):
-        is_weights = path.suffix in PICKLES or path.name.endswith(".bin.index.json")
-        if path.is_file() and not is_weights:
-            shutil.copyfile(path, copy / path.name)
-    names = {path.name: _new_name(path.name, len(pickles)) for path in pickles}
+    for name in take_inventory(folder, names)[0]:
+        target = copy / name
+        target.parent.mkdir(parents=True, exist_ok=True)
+        target.write_bytes(folder.read(name, ROOT_BYTES))
     weight_map: dict[str, str] = {}
-    for path in pickles:
-        target = copy / names[path.name]
-        _convert_in_child(path, target)
+    for name in names:
+        target = copy / _new_name(name, len(names))
+        with folder.open(name):  # a link, a FIFO or a device is refused here
+            _convert_in_child((path / name).resolve(), target)
         weight_map.update(dict.fromkeys(_tensor_names(target), target.name))
-    if len(pickles) > 1:
+    if len(names) > 1:
         index = {"metadata": {}, "weight_map": weight_map}
         (copy / "model.safetensors.index.json").write_text(json.dumps(index))
     return copy
 
 
-def _pickles(folder: Path) -> list[Path]:
+def _pickles(folder: Folder) -> list[str]:
     """The pickled weights of a folder that has no others, in order; a single file of any name."""
-    if not folder.is_dir() or any(folder.glob("*.safetensors")):
+    here = folder.names("")
+    if any(name.endswith(".safetensors") for name in here):
         return []
-    main = sorted(path for path in folder.glob("*.bin") if _MAIN.fullmatch(path.name))
-    if main:
-        return main
-    named = pickled_weights(path.name for path in folder.iterdir() if path.is_file())
-    others = sorted(folder / name for name in named if name.endswith(PICKLES))
-    if len(others) > 1:
+    main = [name for name in here if _MAIN.fullmatch(name)]
+    found = main or [name for name in pickled_weights(here) if name.endswith(PICKLES)]
+    if len(found) > 1 and not main:
         raise InputError(
             "CKPT-AMBIGUOUS",
             "several pickled files could each be the weights",
             at=folder.name,
-            found=f"{listing(path.name for path in others)}, expected one",
+            found=f"{listing(found)}, expected one",
             do="keep one of them in the folder",
         )
-    return others
+    inner = pickled_weights(name for name in folder.sizes if "/" in name)
+    if found and inner:
+        raise InputError(
+            "PICKLE-UNCONVERTED",
+            "weights in a sub-folder are pickles, which are not converted there",
+            at=folder.name,
+            found=f"{listing(inner)}, expected *.safetensors",
+            do="convert each sub-folder by itself, and put the results in their places",
+        )
+    return found
 
 
 def _new_name(name: str, count: int) -> str:
@@ -84,19 +99,22 @@ def _new_name(name: str, count: int) -> str:
 
 
 def _convert_in_child(path: Path, target: Path) -> None:
+    """Run this module on one file, from an empty folder: `python -m` imports from there first."""
     environment = {
         key: value
         for key, value in os.environ.items()
         if not key.startswith("TORCH_") and "TOKEN" not in key
     }
-    result = subprocess.run(
-        [sys.executable, "-m", "compressor.checkpoint.read.unpickle", str(path), str(target)],
-        env=environment | _SAFE_ENVIRONMENT,
-        stdin=subprocess.DEVNULL,
-        capture_output=True,
-        text=True,
-        check=False,
-    )
+    with tempfile.TemporaryDirectory(prefix="compressor-empty-") as empty:
+        result = subprocess.run(
+            [sys.executable, "-m", "compressor.checkpoint.read.unpickle", str(path), str(target)],
+            env=environment | _SAFE_ENVIRONMENT,
+            cwd=empty,
+            stdin=subprocess.DEVNULL,
+            capture_output=True,
+            text=True,
+            check=False,
+        )
     if result.returncode == 0:
         return
     is_unsafe = result.returncode == _UNSAFE
@@ -128,7 +146,8 @@ def _child(path: Path, target: Path) -> int:
     try:
         loaded = torch.load(path, map_location="cpu", weights_only=True)
     except pickle.UnpicklingError as error:
-        print(str(error).splitlines()[0], file=sys.stderr)
+        what = _UNSUPPORTED.search(str(error))
+        print(what[0] if what else str(error).splitlines()[0], file=sys.stderr)
         return _UNSAFE
     except (RuntimeError, EOFError, OSError, ValueError, KeyError) as error:
         print(f"{type(error).__name__}: {error}".splitlines()[0], file=sys.stderr)

@@ -22,6 +22,7 @@ from compressor.checkpoint.write.disk import sync_folder as sync_folder
 from compressor.checkpoint.write.disk import write_all as write_all
 from compressor.checkpoint.write.disk import writing as writing
 from compressor.checkpoint.write.target import check_target as check_target
+from compressor.checkpoint.write.target import set_aside
 from compressor.checkpoint.write.temporary import MANIFEST as MANIFEST
 from compressor.errors import CompressorError, InputError, OutputError, ResourceError, printable
 
@@ -143,7 +144,11 @@ class Output:
             self.is_committed = True
             for made in (self.target, *self._made):
                 sync_folder(made.parent)
-        if self._old is not None and _identity(self.folder) == self._old:
+        if self._old is None or _identity(self.folder) != self._old:
+            return
+        if (kept := set_aside(self.folder, self.target)) is not None:
+            log.warning("the old folder was changed meanwhile: it is kept as %s", printable(kept))
+        else:
             self._discard()
 
     def _take_the_name(self) -> None:
@@ -213,7 +218,7 @@ class Output:
         except FileNotFoundError:
             pass
         except OSError as error:
-            log.warning("could not remove %s: %s", self.folder, error.strerror)
+            log.warning("could not remove %s: %s", printable(self.folder), error.strerror)
         if not self.is_committed:
             self._remove_parents()
 

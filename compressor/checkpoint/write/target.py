@@ -4,11 +4,17 @@ from __future__ import annotations
 
 import json
 import os
+import uuid
 from pathlib import Path
+from typing import Any, Final
 
+from compressor.checkpoint.digest import digest_file
 from compressor.checkpoint.hub.cache import hub_cache, hub_home
 from compressor.checkpoint.write.temporary import MANIFEST
 from compressor.errors import OutputError, listing
+
+EDITABLE_BYTES: Final = 64_000_000
+"""Files up to this size are compared with their digest before a folder is replaced."""
 
 
 def check_target(target: Path, source: Path, *, overwrite: bool) -> None:
@@ -36,8 +42,8 @@ def check_target(target: Path, source: Path, *, overwrite: bool) -> None:
             found="a folder with files in it, expected none",
             do="choose another folder with -o, or replace this one with --overwrite",
         )
-    elif foreign := _foreign(target):
-        problem = ("OUT-FOREIGN", "only a folder that compressor wrote is replaced", foreign)
+    elif strange := foreign(target):
+        problem = ("OUT-FOREIGN", "only a folder that compressor wrote is replaced", strange)
     else:
         return
     id, message, found = problem
@@ -55,14 +61,33 @@ def _is_in_cache(real: Path) -> bool:
     )
 
 
-def _foreign(folder: Path) -> str:
+def foreign(folder: Path) -> str:
     """What shows that this folder is not as we wrote it, and that replacing it loses work."""
     try:
-        listed = {MANIFEST, *json.loads((folder / MANIFEST).read_bytes())["files"]}
+        listed = json.loads((folder / MANIFEST).read_bytes())["files"]
+        paths = {path.relative_to(folder).as_posix(): path for path in folder.rglob("*")}
+        files = {name: path for name, path in paths.items() if not path.is_dir()}
+        added = sorted(files.keys() - {MANIFEST, *listed})
+        edited = sorted(name for name, path in files.items() if _is_edited(path, listed.get(name)))
     except FileNotFoundError:
         return "no manifest"
-    except (ValueError, KeyError, TypeError):
+    except (ValueError, KeyError, TypeError, AttributeError):
         return "a manifest that cannot be read"
-    paths = (path for path in folder.rglob("*") if not path.is_dir())
-    names = {path.relative_to(folder).as_posix() for path in paths}
-    return f"files that are not ours ({listing(sorted(names - listed))})" if names - listed else ""
+    if added:
+        return f"files that are not ours ({listing(added)})"
+    return f"files that were changed since ({listing(edited)})" if edited else ""
+
+
+def _is_edited(path: Path, entry: dict[str, Any] | None) -> bool:
+    """Whether a file that somebody may edit by hand is not as the manifest has it."""
+    is_small = entry is not None and entry["size"] <= EDITABLE_BYTES
+    return is_small and entry is not None and digest_file(path) != entry["digest"]
+
+
+def set_aside(folder: Path, target: Path) -> Path | None:
+    """The new name of an exchanged folder that holds more than we wrote; None where it does not."""
+    if not foreign(folder):
+        return None
+    kept = target.with_name(f"{target.name}.replaced-{uuid.uuid4().hex[:12]}")
+    folder.rename(kept)
+    return kept

@@ -5,6 +5,8 @@ from __future__ import annotations
 import json
 import os
 import pickle
+import subprocess
+import sys
 from pathlib import Path
 
 import numpy as np
@@ -119,3 +121,77 @@ def test_a_broken_pickle_is_named(tmp_path: Path) -> None:
 
     assert error.value.id == "CKPT-NOT-A-MODEL"
     assert "pytorch_model.bin" in error.value.at
+
+
+def test_the_temporary_folder_goes_and_nothing_beside_it(tmp_path: Path) -> None:
+    source = folder_with(tmp_path / "model", lambda path: torch.save({NAME: WEIGHT}, path))
+    scratch = tmp_path / "scratch"
+    scratch.mkdir()
+    (scratch / "thesis.txt").write_text("mine")
+
+    done = subprocess.run(
+        [sys.executable, "-m", "compressor", "inspect", ".", "--allow-pickle"],
+        cwd=source,
+        env={**os.environ, "TMPDIR": str(scratch)},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+
+    assert done.returncode == 0, done.stderr
+    assert [path.name for path in scratch.iterdir()] == ["thesis.txt"]
+
+
+def test_a_module_in_the_working_directory_is_not_imported(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    source = folder_with(tmp_path / "model", lambda path: torch.save({NAME: WEIGHT}, path))
+    marker = tmp_path / "marker"
+    for module in ("torch", "tempfile", "json"):
+        (source / f"{module}.py").write_text(f"open({str(marker)!r}, 'w').close()")
+    monkeypatch.chdir(source)
+
+    converted(source)
+
+    assert not marker.exists()
+
+
+def test_a_link_out_of_the_folder_is_not_followed(tmp_path: Path) -> None:
+    source = folder_with(tmp_path / "model", lambda path: torch.save({NAME: WEIGHT}, path))
+    (tmp_path / "secret").write_text("SECRET")
+    (source / "vocab.txt").symlink_to("../secret")
+
+    copy = converted(source)
+
+    assert not (copy / "vocab.txt").exists()
+
+
+def test_pickled_weights_that_are_a_link_are_refused(tmp_path: Path) -> None:
+    source = folder_with(
+        tmp_path / "model", lambda path: torch.save({NAME: WEIGHT}, tmp_path / "out.bin")
+    )
+    (source / "pytorch_model.bin").symlink_to("../out.bin")
+
+    with pytest.raises(CompressorError) as error:
+        converted(source)
+
+    assert (error.value.exit_code, error.value.id) == (4, "PATH-ESCAPE")
+
+
+def test_companions_of_sub_folders_are_kept(tmp_path: Path) -> None:
+    source = folder_with(tmp_path / "model", lambda path: torch.save({NAME: WEIGHT}, path))
+    (source / "1_Pooling").mkdir()
+    (source / "1_Pooling" / "config.json").write_text("{}")
+
+    assert (converted(source) / "1_Pooling" / "config.json").read_text() == "{}"
+
+
+def test_pickles_of_a_sub_folder_are_not_lost_silently(tmp_path: Path) -> None:
+    source = folder_with(tmp_path / "model", lambda path: torch.save({NAME: WEIGHT}, path))
+    (source / "2_Dense").mkdir()
+    torch.save({"linear.weight": WEIGHT}, source / "2_Dense" / "pytorch_model.bin")
+
+    with pytest.raises(CompressorError) as error:
+        converted(source)
+
+    assert error.value.id == "PICKLE-UNCONVERTED"
