@@ -7,7 +7,6 @@ Results go to stdout, everything else to stderr. An error is shown once, here, i
 from __future__ import annotations
 
 import json
-import sys
 from collections.abc import Sequence
 from importlib.metadata import version
 from pathlib import Path
@@ -97,7 +96,7 @@ def run_command(
     )
     with shown.progress() as observe:
         outcome = run_recipe(recipe, set or [], options, on_report=shown.show_step, observe=observe)
-    shown.show_run(outcome.reports, outcome.folder, outcome.checkpoint)
+    shown.show_run(outcome.reports, outcome.folder, outcome.checkpoint, outcome.unchanged)
     raise typer.Exit(outcome.exit_code)
 
 
@@ -149,11 +148,10 @@ def root(
         raise typer.Exit
 
 
-def main() -> None:
-    """Entry point: run the command, say its error once, exit with its code."""
+def prepare() -> None:
+    """What only a process of our own may do to itself."""
     speak_any_encoding()
     keep_freed_memory()
-    sys.exit(ended(sys.argv[1:]))
 
 
 def ended(arguments: Sequence[str]) -> int:

@@ -7,17 +7,16 @@ import errno
 import json
 import os
 import re
-import signal
 import sys
 import tempfile
 import traceback
 from collections.abc import Callable
-from types import FrameType
-from typing import Final, cast, final
+from typing import Final, cast
 
 import typer
 
 from compressor.errors import CompressorError, ResourceError, UsageError, printable
+from compressor.stopping import Stopped, listen, say
 
 SECRET = re.compile(r"hf_[A-Za-z0-9]{8,}|(?i:bearer|token|password|secret)[=: ]+\S+")
 
@@ -27,26 +26,15 @@ COMMAND_LINE_ERROR: Final = typer.BadParameter.__mro__[1]
 PIPE_CLOSED: Final = 141
 
 
-@final
-class Stopped(BaseException):
-    """A signal asked the run to stop; what holds resources cleans up on its way out."""
-
-    def __init__(self, number: int) -> None:
-        super().__init__(number)
-        self.exit_code = 128 + number
-
-
 def ends(command: Callable[[], int], *, is_json: bool, is_debug: bool) -> int:
     """Run a command and return the exit code; whatever ends it early is said on stderr, once."""
-    for number in (signal.SIGTERM, signal.SIGHUP, signal.SIGINT):
-        signal.signal(number, _stop)
+    listen()
     try:
         code = command()
         sys.stdout.flush()
         return code
     except Stopped as stop:
-        _say("stopped: the output is as it was. The same command with --resume goes on after the")
-        _say("last whole weight file; compressor clean FOLDER removes what lies beside the output.")
+        say()
         code = stop.exit_code
     except BrokenPipeError:
         code = PIPE_CLOSED
@@ -60,12 +48,6 @@ def ends(command: Callable[[], int], *, is_json: bool, is_debug: bool) -> int:
         code = shown.exit_code
     _leave_stdout()
     return code
-
-
-def _stop(number: int, frame: FrameType | None) -> None:
-    for other in (signal.SIGTERM, signal.SIGHUP, signal.SIGINT):
-        signal.signal(other, signal.SIG_IGN)
-    raise Stopped(number)
 
 
 def _as_error(error: Exception) -> CompressorError:
@@ -85,16 +67,20 @@ def _as_error(error: Exception) -> CompressorError:
         return ResourceError(
             "OOM",
             "the memory of this process is exhausted",
+            at="this process",
             found="an allocation failed",
             do="run with --workers 1, or give the process more memory",
         )
     if isinstance(error, OSError) and error.errno == errno.ENOSPC:
-        return ResourceError(
+        full = ResourceError(
             "DISK-FULL",
             "the result cannot be printed: stdout is full",
+            at="stdout",
             found=str(error.strerror),
             do="redirect stdout to a disk with free space",
         )
+        full.output = "what was committed before stays"
+        return full
     return CompressorError(
         "INTERNAL",
         "an unexpected error; this is a bug of compressor",

@@ -57,8 +57,8 @@ class Report:
     @classmethod
     def from_dict(cls, data: Mapping[str, Any]) -> Report:
         """The report that `as_dict` described; its output is not part of it."""
-        names = ("step", "source", "status", "summary", "tables", "notes")
-        return cls(**{name: data[name] for name in names})
+        names = ("step", "source", "status", "summary", "tables")
+        return cls(notes=tuple(data["notes"]), **{name: data[name] for name in names})
 
     def __repr__(self) -> str:
         facts = ", ".join(f"{key}={value}" for key, value in self.summary.items())

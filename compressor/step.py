@@ -33,7 +33,7 @@ from compressor.checkpoint.read.reader import Checkpoint, open_checkpoint
 from compressor.checkpoint.read.unpickle import converted
 from compressor.checkpoint.source import Source, locate
 from compressor.checkpoint.stream import TensorJob, rewrite
-from compressor.errors import UsageError, printable
+from compressor.errors import OutputError, UsageError, printable
 from compressor.report import Report
 from compressor.sparsity import NM, OutOfRange, Unstructured, VectorNM, parse
 
@@ -126,6 +126,9 @@ class Step(BaseModel):
     makes_checkpoint: ClassVar[bool] = False
     """Whether the job is one that writes a folder: then the output options have a meaning."""
 
+    looks_again: ClassVar[bool] = False
+    """Whether a rerun of a recipe does the step again though nothing seems to have changed."""
+
     step: str
 
     def as_dict(self) -> dict[str, Any]:
@@ -159,7 +162,7 @@ def run(
         return job.look()
     report = rewrite(
         job,
-        options.output or Path.cwd() / job.default_name,
+        options.output or _working_folder() / job.default_name,
         overwrite=options.overwrite,
         resume=options.resume,
         workers=options.workers,
@@ -169,6 +172,19 @@ def run(
     if options.push_to_hub is not None and report.output is not None:
         log.info("pushed to %s", push(report.output, options.push_to_hub, options.private))
     return report
+
+
+def _working_folder() -> Path:
+    try:
+        return Path.cwd()
+    except FileNotFoundError:
+        raise OutputError(
+            "OUT-UNWRITABLE",
+            "the working directory is gone",
+            at="the working directory",
+            found="a folder that was deleted, expected one to write into",
+            do="go to another folder, or name one with -o",
+        ) from None
 
 
 Parsed = TypeVar("Parsed", bound=BaseModel)
@@ -188,6 +204,7 @@ def parsed(
             raise UsageError(
                 first["type"],
                 "these options do not go together",
+                at=" ".join(flag(name) for name in fields),
                 found=printable(reason, 300),
                 do="leave one of them out",
             ) from None

@@ -40,7 +40,7 @@ def test_a_message_says_what_where_found_do_and_the_output() -> None:
         "  do:    fetch it",
         "  nothing was written",
     ]
-    assert str(error) == "CKPT-EMPTY: a file is empty"
+    assert str(error) == "CKPT-EMPTY: a file is empty (at: a.bin; found: 0 bytes; do: fetch it)"
 
 
 def test_json_says_the_same() -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import re
 from dataclasses import dataclass
 from pathlib import Path
@@ -129,7 +130,7 @@ def _path(model: str) -> Path | None:
             "no such folder",
             at=model,
             found="nothing at this path, expected a checkpoint folder",
-            do=f"check the path; it is taken from {Path.cwd()}",
+            do="check the path, and the folder that it starts from",
         )
     return None
 
@@ -181,11 +182,13 @@ def _package(model: str) -> PackageName:
 
 
 def _folder_name(path: Path) -> str:
-    """The last part of the path; `.` and `..` are looked up, a file loses its suffix."""
-    if path.is_file():
-        return path.stem
-    name = path.name if path.name not in ("", "..") else path.resolve().name
-    return name or "model"
+    """The last part of the path; `.` and `..` are looked up, a file loses its suffix.
+
+    What is not UTF-8 in it is replaced: the name stands in reports.
+    """
+    named = path if path.name not in ("", "..") else path.resolve()
+    name = named.stem if path.is_file() else named.name
+    return os.fsencode(name).decode("utf-8", "replace") or "model"
 
 
 def _shadowing(model: str) -> tuple[str, ...]:

@@ -20,9 +20,10 @@ from compressor.checkpoint.read.reader import Checkpoint
 from compressor.checkpoint.source import Source
 from compressor.checkpoint.write import companions
 from compressor.checkpoint.write.manifest import build_manifest, names_digest, tool
-from compressor.checkpoint.write.output import MANIFEST, Output
+from compressor.checkpoint.write.output import Output
 from compressor.checkpoint.write.shards import ShardPlan, index_of, plan_shards
 from compressor.checkpoint.write.target import check_target
+from compressor.checkpoint.write.temporary import MANIFEST
 from compressor.errors import printable
 from compressor.report import Report
 

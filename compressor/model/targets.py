@@ -4,11 +4,15 @@ from __future__ import annotations
 
 import math
 import re
-from collections.abc import Sequence
+import signal
+import threading
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from difflib import get_close_matches
 from fnmatch import fnmatchcase
-from typing import final
+from types import FrameType
+from typing import Final, NoReturn, final
 
 from compressor.checkpoint.read.header import TensorInfo
 from compressor.checkpoint.read.reader import Checkpoint, Component, Shard
@@ -16,6 +20,9 @@ from compressor.errors import UsageError, listing
 from compressor.model import consistency
 from compressor.model.roles import Classified, Layout, classify, is_known
 from compressor.pruning.geometry import Geometry
+
+PATTERN_SECONDS: Final = 5.0
+"""How long all patterns may take over all names of a checkpoint."""
 
 FLOATS = frozenset({"BF16", "F16", "F32", "F64"})
 
@@ -71,6 +78,11 @@ def choose(checkpoint: Checkpoint, only: Sequence[str], skip: Sequence[str]) -> 
     held against the tensor's name and its module's (`lm_head` means `lm_head.weight`). `only` also
     reaches matrices that stay dense by default. A pattern that meets no tensor is an error.
     """
+    with _deadline(f"{listing(pattern for pattern in (*only, *skip) if is_wild(pattern))}"):
+        return _chosen(checkpoint, only, skip)
+
+
+def _chosen(checkpoint: Checkpoint, only: Sequence[str], skip: Sequence[str]) -> list[Target]:
     met: set[str] = set()
     targets = []
     for component in checkpoint.components:
@@ -104,6 +116,31 @@ def choose(checkpoint: Checkpoint, only: Sequence[str], skip: Sequence[str]) -> 
             do=_advice(unmet[0] if unmet else only[0], targets),
         )
     return targets
+
+
+@contextmanager
+def _deadline(patterns: str) -> Iterator[None]:
+    """Refuse expressions that take exponential time. Only a main thread can be interrupted."""
+    if not patterns or threading.current_thread() is not threading.main_thread():
+        yield
+        return
+
+    def too_slow(number: int, frame: FrameType | None) -> NoReturn:
+        raise UsageError(
+            "RECIPE-PATTERN",
+            "a pattern takes too long to be matched with the names of the tensors",
+            at="--only or --skip",
+            found=f"{patterns}: over {PATTERN_SECONDS} s",
+            do="write it without a repeat inside a repeat",
+        )
+
+    before = signal.signal(signal.SIGALRM, too_slow)
+    signal.setitimer(signal.ITIMER_REAL, PATTERN_SECONDS)
+    try:
+        yield
+    finally:
+        signal.setitimer(signal.ITIMER_REAL, 0)
+        signal.signal(signal.SIGALRM, before)
 
 
 def _advice(pattern: str, targets: Sequence[Target]) -> str:

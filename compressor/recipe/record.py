@@ -19,8 +19,10 @@ from typing import Any, Final, Literal
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from compressor.checkpoint.digest import digest_file, digest_of
+from compressor.checkpoint.write.disk import sync_folder, write_all, writing
 from compressor.checkpoint.write.manifest import tool
-from compressor.checkpoint.write.output import MANIFEST, busy, sync_folder, write_all, writing
+from compressor.checkpoint.write.output import busy
+from compressor.checkpoint.write.temporary import MANIFEST
 
 RUN_FILE: Final = "run.json"
 _PACKAGES: Final = ("blake3", "numpy", "safetensors", "torch", "transformers")

@@ -17,8 +17,10 @@ from typing import TypeAlias, final
 from compressor.checkpoint.digest import digest_of
 from compressor.checkpoint.pipeline import Observer
 from compressor.checkpoint.source import HubId, locate, place
+from compressor.checkpoint.write.disk import writing
 from compressor.checkpoint.write.manifest import tool
-from compressor.checkpoint.write.output import MANIFEST, check_target, writing
+from compressor.checkpoint.write.target import check_target
+from compressor.checkpoint.write.temporary import MANIFEST
 from compressor.errors import CompressorError, printable
 from compressor.recipe.model import Catalogue, Recipe, load, model_fields, reference
 from compressor.recipe.record import (
@@ -52,6 +54,8 @@ class Outcome:
     folder: Path
     checkpoint: Path | None
     """What the last step that made a checkpoint left."""
+    unchanged: frozenset[int] = frozenset()
+    """The positions of the steps that were not done again."""
 
 
 def run_recipe(
@@ -131,6 +135,7 @@ class _Run:
         self._identities = {source: identity(source_folder)}
         self._after: list[str] = []
         self._reports: list[Report] = []
+        self._unchanged: set[int] = set()
 
     def do(self, position: int, observe: Observer) -> tuple[str, Report]:
         """The step at this position: run, or skipped because its folder holds its result."""
@@ -140,10 +145,12 @@ class _Run:
         inputs = [self._identity(each) for each in (model, *named.values())]
         key = digest_of([tool(), step.as_dict(), inputs])
         before = self._before.get(name)
-        report = None if self._starts_over else _unchanged(before, key, self._folder)
+        is_needed = self._starts_over or step.looks_again
+        report = None if is_needed else _unchanged(before, key, self._folder)
         if before is not None and report is not None:
             log.info("%s: unchanged, skipped", name)
             self._note(before.model_copy(update={"skipped": True}))
+            self._unchanged.add(position)
         else:
             log.info("%s", name)
             entry = StepRecord(name=name, step=step.as_dict(), path=name, key=key)
@@ -157,7 +164,8 @@ class _Run:
         exit_code = max(report.exit_code for report in self._reports)
         self._close(exit_code)
         made = [report.output for report in self._reports if report.output is not None]
-        return Outcome(exit_code, self._reports, self._folder, made[-1] if made else None)
+        last = made[-1] if made else None
+        return Outcome(exit_code, self._reports, self._folder, last, frozenset(self._unchanged))
 
     def _run(
         self, entry: StepRecord, step: Step, resolved: Step, model: str, observe: Observer
@@ -242,8 +250,11 @@ def _unchanged(before: StepRecord | None, key: str, folder: Path) -> Report | No
     path = folder / before.path
     if not path.is_dir() or identity(path) != before.result:
         return None
-    data = json.loads((path / "report.json").read_bytes())
-    return replace(Report.from_dict(data), output=path if before.is_checkpoint else None)
+    try:
+        report = Report.from_dict(json.loads((path / "report.json").read_bytes()))
+    except (OSError, ValueError, KeyError, TypeError):
+        return None
+    return replace(report, output=path if before.is_checkpoint else None)
 
 
 def _source(recipe: Recipe, options: RunOptions) -> str:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from importlib.resources import files
 from pathlib import Path
 
-from compressor.checkpoint.write.output import writing
+from compressor.checkpoint.write.disk import writing
 from compressor.errors import OutputError, UsageError, listing, printable
 from compressor.recipe.fields import closest
 from compressor.recipe.yaml import read

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import os
 import platform
-import shutil
 import sys
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import ClassVar, Final, Literal, final
 
+from compressor.checkpoint.write.disk import free_bytes
 from compressor.report import Report, Row
 from compressor.step import Check, RunOptions, Step
 
@@ -39,7 +39,7 @@ class Doctor(Step):
         return Check(self._look)
 
     def _look(self) -> Report:
-        disk = shutil.disk_usage(Path.cwd())
+        disk_free = free_bytes(Path())
         memory = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
         return Report(
             step=self.as_dict(),
@@ -50,7 +50,7 @@ class Doctor(Step):
                 "system": f"{platform.system()} {platform.release()} {platform.machine()}",
                 "cores": _cores(),
                 "memory": memory,
-                "disk_free": disk.free,
+                "disk_free": disk_free,
                 "devices": ", ".join(_devices()),
                 "hub": "offline" if os.environ.get("HF_HUB_OFFLINE") == "1" else "online",
             },

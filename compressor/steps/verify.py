@@ -32,6 +32,7 @@ class Verify(Step):
     """Check that a folder is whole, byte for byte, and the checkpoint that it claims to be."""
 
     argument: ClassVar[str | None] = "DIR"
+    looks_again: ClassVar[bool] = True
     step: Literal["verify"] = "verify"
     source: str | None = Field(
         None,

@@ -8,7 +8,7 @@ import logging
 import os
 import sys
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from io import TextIOWrapper
@@ -110,7 +110,13 @@ class Terminal:
             _console().print(f"\n[bold]{escape(name)}[/bold]")
             self.show(report)
 
-    def show_run(self, reports: Sequence[Report], folder: Path, result: Path | None) -> None:
+    def show_run(
+        self,
+        reports: Sequence[Report],
+        folder: Path,
+        result: Path | None,
+        unchanged: Collection[int] = (),
+    ) -> None:
         """The end of a recipe: one table of its steps, then the path of the result."""
         if self.json:
             steps = [_with_output(report) for report in reports]
@@ -122,7 +128,7 @@ class Terminal:
             print(json.dumps(document, allow_nan=False))
             return
         if not self.quiet:
-            _console().print(self._table(words.overview(reports)))
+            _console().print(self._table(words.overview(reports, unchanged)))
         print(result or folder)
 
     def rows(self, rows: Sequence[Row]) -> None:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any, Final, TypeAlias, final
 
@@ -48,15 +48,19 @@ def describe(report: Report) -> Described:
     yield from DESCRIBERS.get(report.name, _facts)(report)
 
 
-def overview(reports: Sequence[Report]) -> Part:
-    """One line for each step of a recipe."""
+def overview(reports: Sequence[Report], unchanged: Collection[int] = ()) -> Part:
+    """One line for each step of a recipe; `unchanged` are the positions that were skipped."""
     rows = [
         {
             "step": report.name,
-            "result": "ok" if report.status == "ok" else "NO",
+            "result": "NO"
+            if report.status == "failed"
+            else "unchanged"
+            if position in unchanged
+            else "ok",
             "what": HEADLINES[report.name](report) if report.name in HEADLINES else "",
         }
-        for report in reports
+        for position, report in enumerate(reports)
     ]
     return Part("", ("step", "result", "what"), rows)
 

@@ -108,6 +108,8 @@ def test_a_long_difference_counts_what_it_does_not_show() -> None:
         "changed": 25,
         "tensors": 30,
         "byte_equal": 5,
+        "only_in_one": 0,
+        "other_shape_or_dtype": 0,
         "zeros_gained": 1,
         "zeros_lost": 0,
         "relative_error": None,

@@ -217,7 +217,7 @@ class _Opening:
                 "a weight file is mostly holes that were never written",
                 at=name,
                 found=f"{on_disk} bytes on disk of {status.st_size}, expected at least half",
-                do="allow it with --allow-sparse if the file system compresses zeros",
+                do="if its file system compresses zeros, allow it with --limit allow_sparse=1",
             )
         return Shard(name, status.st_size, header)
 

@@ -22,7 +22,7 @@ from compressor.checkpoint.verify.finding import Finding, failed, ok, refuted, s
 from compressor.checkpoint.verify.proof import Proof, read_back
 from compressor.checkpoint.verify.tokenizer import check_tokenizers
 from compressor.checkpoint.write.manifest import names_digest
-from compressor.checkpoint.write.output import MANIFEST
+from compressor.checkpoint.write.temporary import MANIFEST
 from compressor.errors import CompressorError, InputError, listing, printable
 
 REPORT: Final = "report.json"

@@ -11,7 +11,7 @@ from compressor.checkpoint.digest import ALGORITHM
 from compressor.checkpoint.read.limits import Limits
 from compressor.checkpoint.read.strict_json import MalformedJson, parse_object
 from compressor.checkpoint.write.manifest import SCHEMA, self_digest, tree_digest
-from compressor.checkpoint.write.output import MANIFEST
+from compressor.checkpoint.write.temporary import MANIFEST
 from compressor.errors import InputError, printable
 
 

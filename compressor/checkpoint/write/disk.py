@@ -73,3 +73,15 @@ def sync_folder(folder: Path) -> None:
         os.fsync(descriptor)
     finally:
         os.close(descriptor)
+
+
+def require_space(target: Path, need: int) -> None:
+    """Refuse what would not fit, with a tenth to spare."""
+    if (free := free_bytes(target)) < 1.1 * need:
+        raise ResourceError(
+            "DISK-FULL",
+            "the output would not fit on its disk",
+            at=target,
+            found=f"{human_bytes(free)} free, expected {human_bytes(1.1 * need)}",
+            do="free space or choose another folder with -o",
+        )

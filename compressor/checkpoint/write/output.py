@@ -17,16 +17,15 @@ from typing import Any, final
 
 from compressor.checkpoint.digest import digest_file, new_hasher
 from compressor.checkpoint.write import rename, temporary
-from compressor.checkpoint.write.disk import free_bytes, human_bytes
-from compressor.checkpoint.write.disk import sync_folder as sync_folder
-from compressor.checkpoint.write.disk import write_all as write_all
-from compressor.checkpoint.write.disk import writing as writing
-from compressor.checkpoint.write.target import check_target as check_target
-from compressor.checkpoint.write.target import set_aside
-from compressor.checkpoint.write.temporary import MANIFEST as MANIFEST
+from compressor.checkpoint.write.disk import (
+    require_space,
+    sync_folder,
+    write_all,
+    writing,
+)
+from compressor.checkpoint.write.target import check_target, set_aside
+from compressor.checkpoint.write.temporary import JOURNAL, MANIFEST
 from compressor.errors import CompressorError, InputError, OutputError, ResourceError, printable
-
-JOURNAL = "journal.jsonl"
 
 log = logging.getLogger("compressor")
 
@@ -65,7 +64,7 @@ class Output:
                 if found is None:
                     self.folder = temporary.new_folder(target)
                     undo.callback(self._discard)
-                    _require_space(self.folder, need)
+                    require_space(self.folder, need)
                 else:
                     self.folder = found
                 self._lock = _claimed(self.folder, target)
@@ -257,17 +256,6 @@ def _claimed(folder: Path, target: Path) -> int:
         return temporary.claim(folder)
     except BlockingIOError as error:
         raise busy(target) from error
-
-
-def _require_space(target: Path, need: int) -> None:
-    if (free := free_bytes(target)) < 1.1 * need:
-        raise ResourceError(
-            "DISK-FULL",
-            "the output would not fit on its disk",
-            at=target,
-            found=f"{human_bytes(free)} free, expected {human_bytes(1.1 * need)}",
-            do="free space or choose another folder with -o",
-        )
 
 
 def _journal(folder: Path) -> list[dict[str, Any]]:

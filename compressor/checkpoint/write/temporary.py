@@ -17,6 +17,8 @@ import uuid
 from pathlib import Path
 
 MANIFEST = "compressor.json"
+JOURNAL = "journal.jsonl"
+_START_BYTES = 200
 _NAME = re.compile(r"\.(?P<target>.+)\.tmp-[0-9a-f]{12}", re.DOTALL)
 
 
@@ -42,7 +44,8 @@ def claim(folder: Path) -> int:
 def leftovers(parent: Path, target: str | None = None) -> list[tuple[Path, bool]]:
     """Our temporary folders in `parent`, of all outputs or one, each with whether a run holds it.
 
-    Ours is what has such a name, belongs to this user, and holds a manifest or nothing at all.
+    Ours is what has such a name, belongs to this user, and holds what a run marks it with, or
+    nothing at all.
     """
     found = []
     for path in sorted(parent.iterdir()):
@@ -54,7 +57,7 @@ def leftovers(parent: Path, target: str | None = None) -> list[tuple[Path, bool]
             if not stat.S_ISDIR(status.st_mode) or status.st_uid != os.geteuid():
                 continue
             names = {inner.name for inner in path.iterdir()}
-            if MANIFEST in names:
+            if MANIFEST in names and _is_marked(path, names):
                 found.append((path, _is_held(path)))
             elif not names:
                 found.append((path, False))
@@ -83,6 +86,16 @@ def remove_dead(folder: Path) -> bool:
     finally:
         os.close(descriptor)
     return True
+
+
+def _is_marked(folder: Path, names: set[str]) -> bool:
+    """Whether a run left this: a journal, a manifest that is still empty, or one of ours."""
+    path = folder / MANIFEST
+    if not stat.S_ISREG(path.lstat().st_mode):
+        return False
+    with path.open("rb") as file:
+        start = file.read(_START_BYTES)
+    return JOURNAL in names or not start or b'"tool": "compressor ' in start
 
 
 def _is_held(folder: Path) -> bool:

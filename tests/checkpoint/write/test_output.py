@@ -17,8 +17,8 @@ import tinyruns
 from blake3 import blake3
 
 from compressor.checkpoint.stream import rewrite
-from compressor.checkpoint.write.output import MANIFEST, Output
-from compressor.checkpoint.write.temporary import claim, leftovers, remove_dead
+from compressor.checkpoint.write.output import Output
+from compressor.checkpoint.write.temporary import MANIFEST, claim, leftovers, remove_dead
 from compressor.errors import CompressorError, OutputError, ResourceError
 
 
