@@ -8,6 +8,7 @@ Names load on first use: importing this package costs nothing.
 from __future__ import annotations
 
 from importlib import import_module
+from importlib.metadata import version
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
@@ -29,7 +30,13 @@ _HOMES = {
 __all__ = ["CompressorError", "Report", "diff", "inspect", "load", "prune", "verify"]
 
 
+def __dir__() -> list[str]:
+    return sorted([*__all__, "__version__"])
+
+
 def __getattr__(name: str) -> Any:
+    if name == "__version__":
+        return version("compressor")
     if name not in _HOMES:
         raise AttributeError(f"module `compressor` has no attribute `{name}`")
     return getattr(import_module(_HOMES[name]), name)

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+import inspect as inspect_module
+from collections.abc import Callable
 from difflib import get_close_matches
 from pathlib import Path
 from typing import Any
 
 from compressor.errors import UsageError, listing, printable
 from compressor.report import Report
-from compressor.step import RunOptions, Step, parsed, run
+from compressor.step import READING, RunOptions, Step, parsed, run
 from compressor.steps.diff import Diff
 from compressor.steps.inspect import Inspect
 from compressor.steps.prune import Prune
@@ -33,6 +35,25 @@ def verify(folder: str | Path, **fields: Any) -> Report:
 def diff(model: str | Path, against: str | Path, **fields: Any) -> Report:
     """Which tensors of two checkpoints differ, and by how much."""
     return _call(Diff, model, {**fields, "against": str(against)})
+
+
+def _with_fields(function: Callable[..., Report], kind: type[Step]) -> None:
+    """Let `help` and completion see the fields that `**fields` stands for."""
+    given = list(inspect_module.signature(function).parameters.values())[:-1]
+    named = {parameter.name for parameter in given} | {"step", "limits"}
+    runs = [*RunOptions.model_fields] if kind.makes_checkpoint else READING
+    options = {name: RunOptions.model_fields[name] for name in runs}
+    fields = [
+        inspect_module.Parameter(
+            name,
+            inspect_module.Parameter.KEYWORD_ONLY,
+            default=inspect_module.Parameter.empty if field.is_required() else field.default,
+        )
+        for name, field in {**kind.model_fields, **options}.items()
+        if name not in named
+    ]
+    signature = inspect_module.Signature([*given, *fields], return_annotation=Report)
+    function.__signature__ = signature  # type: ignore[attr-defined]  # inspect reads it
 
 
 def _call(kind: type[Step], model: str | Path, fields: dict[str, Any]) -> Report:
@@ -60,3 +81,7 @@ def _unknown(name: str, known: list[str]) -> UsageError:
         found=f"`{printable(name)}`, expected one of: {listing(known, 40)}",
         do=f"did you mean `{near[0]}`?" if near else "remove it, or correct its spelling",
     )
+
+
+for function, kind in ((prune, Prune), (inspect, Inspect), (verify, Verify), (diff, Diff)):
+    _with_fields(function, kind)

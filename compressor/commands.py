@@ -12,11 +12,8 @@ from pydantic.fields import FieldInfo
 
 from compressor.checkpoint.read.limits import Limits
 from compressor.errors import UsageError, printable
-from compressor.step import RunOptions, Step, parsed, run
+from compressor.step import READING, RunOptions, Step, parsed, run
 from compressor.view.terminal import Terminal
-
-READING = ("workers", "revision", "offline", "allow_pickle")
-"""Run options of a step that makes no checkpoint; one that makes one has all of them."""
 
 RUN_OPTIONS: Mapping[str, Sequence[str]] = {"clean": ("dry_run",), "doctor": ()}
 """Run options of the steps that read no model."""

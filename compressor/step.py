@@ -104,6 +104,10 @@ class RunOptions(BaseModel):
     limits: InstanceOf[Limits] = Limits()
 
 
+READING = ("workers", "revision", "offline", "allow_pickle")
+"""Run options of a step that makes no checkpoint; one that makes one has all of them."""
+
+
 @final
 @dataclass(frozen=True)
 class Check:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import inspect
 from pathlib import Path
 from typing import Any
 
@@ -100,3 +101,13 @@ def test_names_load_on_first_use_and_no_others_exist() -> None:
     assert compressor.CompressorError is CompressorError
     with pytest.raises(AttributeError, match="no attribute `shrink`"):
         _ = compressor.shrink
+
+
+def test_help_knows_the_arguments_of_a_function() -> None:
+    signature = inspect.signature(compressor.prune)
+
+    assert list(signature.parameters)[:2] == ["model", "sparsity"]
+    assert signature.parameters["scope"].default is None
+    assert "output" in signature.parameters
+    assert "output" not in inspect.signature(compressor.verify).parameters
+    assert {"prune", "load", "__version__"} <= set(dir(compressor))
