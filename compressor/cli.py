@@ -96,6 +96,9 @@ def run_command(
     )
     with shown.progress() as observe:
         outcome = run_recipe(recipe, set or [], options, on_report=shown.show_step, observe=observe)
+    if dry_run:
+        shown.show(outcome.reports[0])
+        return
     shown.show_run(outcome.reports, outcome.folder, outcome.checkpoint, outcome.unchanged)
     raise typer.Exit(outcome.exit_code)
 

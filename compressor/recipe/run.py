@@ -70,14 +70,12 @@ def run_recipe(
     """Run a recipe file, or a shipped recipe, into `RUN`; an error of a step ends the run.
 
     `on_report` is told each step's folder name and report, also of a step that was skipped.
-    `options.overwrite` does every step again.
+    `options.overwrite` does every step again; a dry run's only report is the plan.
     """
     recipe = load(name, overrides, catalogue)
     folder = options.output or Path(f"{Path(name).stem}-run")
     if options.dry_run:
-        report = plan(recipe, folder)
-        on_report("plan", report)
-        return Outcome(0, [report], folder, None)
+        return Outcome(0, [plan(recipe, folder)], folder, None)
     source = _source(recipe, options)
     source_folder = locate(source, offline=options.offline).folder
     _require_own(folder, source_folder, recipe, options)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Final, TypeAlias, final
 
@@ -241,6 +241,16 @@ def _clean(report: Report) -> Described:
     yield f"{report.summary['leftovers']} leftovers, {amount(float(str(report.summary['bytes'])))}"
 
 
+def _plan(report: Report) -> Described:
+    yield f"{_named(report)}: {report.summary['steps']} steps, into {report.summary['folder']}"
+    rows = [
+        {**row, "fields": ", ".join(f"{key}={value}" for key, value in fields.items())}
+        for row in report.tables["plan"]
+        if isinstance(fields := row["fields"], Mapping)
+    ]
+    yield Part("", ("step", "fields", "folder"), rows)
+
+
 def _facts(report: Report) -> Described:
     rows = [
         {"": key.replace("_", " "), " ": text(key, value)} for key, value in report.summary.items()
@@ -256,6 +266,7 @@ DESCRIBERS: Final[dict[str, Callable[[Report], Described]]] = {
     "diff": _diff,
     "inspect": _inspect,
     "prune": _prune,
+    "run": _plan,
     "verify": _verify,
 }
 
