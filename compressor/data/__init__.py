@@ -1,0 +1,1 @@
+"""Data sets: from `SPEC` to rows, whatever their format."""

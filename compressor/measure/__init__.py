@@ -1,0 +1,1 @@
+"""Accuracy, distance to dense, speed, and what can be concluded from them."""

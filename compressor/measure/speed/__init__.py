@@ -1,0 +1,1 @@
+"""Speed: fresh processes, one for each model, taking turns."""
