@@ -12,7 +12,7 @@ from importlib.metadata import version
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from compressor.api import diff, inspect, prune, verify
+    from compressor.api import bench, diff, gate, inspect, prune, verify
     from compressor.errors import CompressorError
     from compressor.model.load import load
     from compressor.report import Report
@@ -20,14 +20,26 @@ if TYPE_CHECKING:
 _HOMES = {
     "CompressorError": "compressor.errors",
     "Report": "compressor.report",
+    "bench": "compressor.api",
     "diff": "compressor.api",
+    "gate": "compressor.api",
     "inspect": "compressor.api",
     "load": "compressor.model.load",
     "prune": "compressor.api",
     "verify": "compressor.api",
 }
 
-__all__ = ["CompressorError", "Report", "diff", "inspect", "load", "prune", "verify"]
+__all__ = [
+    "CompressorError",
+    "Report",
+    "bench",
+    "diff",
+    "gate",
+    "inspect",
+    "load",
+    "prune",
+    "verify",
+]
 
 
 def __dir__() -> list[str]:

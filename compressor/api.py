@@ -3,15 +3,17 @@
 from __future__ import annotations
 
 import inspect as inspect_module
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from difflib import get_close_matches
 from pathlib import Path
 from typing import Any
 
 from compressor.errors import UsageError, listing, printable
 from compressor.report import Report
-from compressor.step import READING, RunOptions, Step, parsed, run
+from compressor.step import MEASURING, READING, RunOptions, Step, parsed, run
+from compressor.steps.bench import Bench
 from compressor.steps.diff import Diff
+from compressor.steps.gate import Gate
 from compressor.steps.inspect import Inspect
 from compressor.steps.prune import Prune
 from compressor.steps.verify import Verify
@@ -37,11 +39,23 @@ def diff(model: str | Path, against: str | Path, **fields: Any) -> Report:
     return _call(Diff, model, {**fields, "against": str(against)})
 
 
+def bench(model: str | Path, *models: str | Path, **fields: Any) -> Report:
+    """Measure models side by side, `against="dense"` first; kept in `output` if that is given."""
+    return _call(Bench, model, {**fields, "models": tuple(map(str, models))})
+
+
+def gate(report: str | Path, **fields: Any) -> Report:
+    """Judge a report of `bench`: its status is `failed` unless the verdict is ACCEPT."""
+    return _call(Gate, report, fields)
+
+
 def _with_fields(function: Callable[..., Report], kind: type[Step]) -> None:
     """Let `help` and completion see the fields that `**fields` stands for."""
     given = list(inspect_module.signature(function).parameters.values())[:-1]
     named = {parameter.name for parameter in given} | {"step", "limits"}
-    runs = [*RunOptions.model_fields] if kind.makes_checkpoint else READING
+    runs: Sequence[str] = MEASURING if kind.keeps_report else READING
+    if kind.makes_checkpoint:
+        runs = [*RunOptions.model_fields]
     options = {name: RunOptions.model_fields[name] for name in runs}
     fields = [
         inspect_module.Parameter(
@@ -63,7 +77,7 @@ def _call(kind: type[Step], model: str | Path, fields: dict[str, Any]) -> Report
             raise _unknown(name, known)
     values = {name: _as_written(value) for name, value in fields.items()}
     options = {name: values.pop(name) for name in RunOptions.model_fields if name in values}
-    return run(parsed(kind, values), str(model), parsed(RunOptions, options))
+    return run(parsed(kind, values), str(model), parsed(RunOptions, options), keeps=False)
 
 
 def _as_written(value: object) -> object:
@@ -83,5 +97,12 @@ def _unknown(name: str, known: list[str]) -> UsageError:
     )
 
 
-for function, kind in ((prune, Prune), (inspect, Inspect), (verify, Verify), (diff, Diff)):
+for function, kind in (
+    (bench, Bench),
+    (diff, Diff),
+    (gate, Gate),
+    (inspect, Inspect),
+    (prune, Prune),
+    (verify, Verify),
+):
     _with_fields(function, kind)

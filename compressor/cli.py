@@ -79,6 +79,9 @@ def run_command(
         bool, typer.Option("--allow-pickle", help="Convert pickled weights in a child process.")
     ] = False,
     dry_run: Annotated[bool, typer.Option("--dry-run", help="Validate and show the plan.")] = False,
+    require_gates: Annotated[
+        bool, typer.Option("--require-gates", help="Refuse a recipe that has no gates.")
+    ] = False,
     json_: Json = False,
     quiet: Quiet = False,
     debug: Debug = False,
@@ -95,11 +98,25 @@ def run_command(
         dry_run=dry_run,
     )
     with shown.progress() as observe:
-        outcome = run_recipe(recipe, set or [], options, on_report=shown.show_step, observe=observe)
+        outcome = run_recipe(
+            recipe,
+            set or [],
+            options,
+            on_report=shown.show_step,
+            observe=observe,
+            require_gates=require_gates,
+        )
     if dry_run:
         shown.show(outcome.reports[0])
         return
-    shown.show_run(outcome.reports, outcome.folder, outcome.checkpoint, outcome.unchanged)
+    shown.show_run(
+        outcome.reports,
+        outcome.folder,
+        outcome.checkpoint,
+        outcome.unchanged,
+        [gate.model_dump() for gate in outcome.gates],
+        None if outcome.verdict is None else outcome.verdict.model_dump(),
+    )
     raise typer.Exit(outcome.exit_code)
 
 

@@ -12,16 +12,32 @@ from pydantic.fields import FieldInfo
 
 from compressor.checkpoint.read.limits import Limits
 from compressor.errors import UsageError, printable
-from compressor.step import READING, RunOptions, Step, parsed, run
+from compressor.step import MEASURING, READING, DataStep, RunOptions, Step, parsed, run
 from compressor.view.terminal import Terminal
 
-RUN_OPTIONS: Mapping[str, Sequence[str]] = {"clean": ("dry_run",), "doctor": ()}
+RUN_OPTIONS: Mapping[str, Sequence[str]] = {"clean": ("dry_run",), "doctor": (), "gate": ()}
 """Run options of the steps that read no model."""
 
 MODEL_HELP = "A folder, a hub id (org/name or org/name@revision), or package:NAME."
-ARGUMENT_HELP = {"clean": "The folder to look into; default the working directory."}
+ARGUMENT_HELP = {
+    "clean": "The folder to look into; default the working directory.",
+    "gate": "A report.json, or the folder that holds it.",
+}
 
-METAVARS = {"only": "PATTERN", "skip": "PATTERN", "output": "FOLDER", "push_to_hub": "REPO"}
+METAVARS = {
+    "batch_size": "ITEMS",
+    "data": "SPEC",
+    "max_drop": "1%|1pt",
+    "max_length": "TOKENS",
+    "metric": "DATA/METRIC",
+    "num_samples": "ITEMS",
+    "only": "PATTERN",
+    "output": "FOLDER",
+    "push_to_hub": "REPO",
+    "skip": "PATTERN",
+    "stride": "TOKENS",
+    "tasks": "NAME",
+}
 
 Json = Annotated[bool, typer.Option("--json", help="Print one JSON document on stdout.")]
 Quiet = Annotated[bool, typer.Option("--quiet", "-q", help="No notes, no bars: only the result.")]
@@ -45,7 +61,6 @@ def flag(name: str) -> str:
 
 def command(kind: type[Step]) -> Callable[..., None]:
     """The function behind a command: its parameters are the step's fields and the run options."""
-    steps = {name: info for name, info in kind.model_fields.items() if name != "step"}
     runs = _run_options(kind)
 
     def call(**given: Any) -> None:
@@ -62,7 +77,11 @@ def command(kind: type[Step]) -> Callable[..., None]:
     call.__doc__ = kind.__doc__
     parameters = [
         *_arguments(kind),
-        *(_parameter(name, info, None) for name, info in steps.items() if not _is_argument(info)),
+        *(
+            _parameter(name, info, panel)
+            for panel, names in _panels(kind).items()
+            for name, info in names.items()
+        ),
         *(_parameter(name, info, "Run options") for name, info in runs.items()),
         *([_keyword("limit", Limit, None)] if _reads_model(kind) else []),
         *(_keyword(name, each, False) for name, each in COMMON.items()),
@@ -81,8 +100,10 @@ def _name(kind: type[Step]) -> str:
 
 
 def _run_options(kind: type[Step]) -> dict[str, FieldInfo]:
-    every = [name for name in RunOptions.model_fields if name != "limits"]
-    names = every if kind.makes_checkpoint else RUN_OPTIONS.get(_name(kind), READING)
+    if kind.makes_checkpoint:
+        names: Sequence[str] = [name for name in RunOptions.model_fields if name != "limits"]
+    else:
+        names = RUN_OPTIONS.get(_name(kind), MEASURING if kind.keeps_report else READING)
     return {name: RunOptions.model_fields[name] for name in names}
 
 
@@ -95,8 +116,27 @@ def _arguments(kind: type[Step]) -> Iterator[inspect.Parameter]:
         yield _keyword("model", Annotated[str | None if is_optional else str, info], default)
     for name, field in kind.model_fields.items():
         if _is_argument(field):
-            argument = typer.Argument(metavar=name.upper(), help=field.description)
-            yield _keyword(name, Annotated[str, argument])
+            argument = typer.Argument(
+                metavar=name.upper().removesuffix("S"), help=field.description, show_default=False
+            )
+            if get_origin(field.annotation) is tuple:
+                yield _keyword(name, Annotated[list[str] | None, argument], None)
+            else:
+                yield _keyword(name, Annotated[str, argument])
+
+
+def _panels(kind: type[Step]) -> dict[str | None, dict[str, FieldInfo]]:
+    """The step's own options, then those that every step that reads data has."""
+    shared = DataStep.model_fields if issubclass(kind, DataStep) else {}
+    named = {
+        name: field
+        for name, field in kind.model_fields.items()
+        if name != "step" and not _is_argument(field)
+    }
+    return {
+        None: {name: field for name, field in named.items() if name not in shared},
+        "Data options": {name: field for name, field in named.items() if name in shared},
+    }
 
 
 def _is_argument(field: FieldInfo) -> bool:
@@ -109,10 +149,12 @@ def _parameter(name: str, field: FieldInfo, panel: str | None) -> inspect.Parame
     help_text = (field.description or "").replace("[", "\\[")
     kind: Any = field.annotation
     if kind in (bool, bool | None):
-        names = f"{flag(name)}/--no-{flag(name)[2:]}" if kind == (bool | None) else flag(name)
+        is_switch = field.default is not False
+        names = f"{flag(name)}/--no-{flag(name)[2:]}" if is_switch else flag(name)
         info = typer.Option(names, help=help_text, show_default=False, rich_help_panel=panel)
         return _keyword(name, Annotated[bool | None, info], None)
-    metavar = _metavar(name, kind)
+    extra = field.json_schema_extra if isinstance(field.json_schema_extra, dict) else {}
+    metavar = str(extra.get("metavar") or _metavar(name, kind))
     info = typer.Option(
         flag(name),
         *(["-o"] if name == "output" else []),

@@ -21,7 +21,8 @@ class Report:
     """One step's evidence. `status` is `failed` only where the step measured, and the answer is no.
 
     What stands in it is determined by the inputs: no time, no host, no path. `output` is where the
-    result lies on this machine; it is shown, and never written into the report.
+    result lies on this machine; it is shown, and never written into the report. A report of what
+    was measured (`bench`) also says on what: that is part of the evidence.
     """
 
     step: Mapping[str, Value]
@@ -31,6 +32,8 @@ class Report:
     notes: Sequence[str] = ()
     status: Literal["ok", "failed"] = "ok"
     output: Path | None = None
+    kept: Path | None = field(default=None, compare=False)
+    """Where the report itself lies, if it is evidence that was kept. Not part of it either."""
 
     @property
     def name(self) -> str:

@@ -12,7 +12,7 @@ from abc import abstractmethod
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Annotated, Any, ClassVar, TypeAlias, TypeVar, final
+from typing import Annotated, Any, ClassVar, Final, Literal, TypeAlias, TypeVar, final
 
 from pydantic import (
     BaseModel,
@@ -33,11 +33,15 @@ from compressor.checkpoint.read.reader import Checkpoint, open_checkpoint
 from compressor.checkpoint.read.unpickle import converted
 from compressor.checkpoint.source import Source, locate
 from compressor.checkpoint.stream import TensorJob, rewrite
+from compressor.checkpoint.write.disk import write_whole, writing
+from compressor.checkpoint.write.target import require_free
 from compressor.errors import OutputError, UsageError, printable
 from compressor.report import Report
 from compressor.sparsity import NM, OutOfRange, Unstructured, VectorNM, parse
 
 log = logging.getLogger("compressor")
+
+REPORT: Final = "report.json"
 
 
 def _parse_sparsity(value: object) -> object:
@@ -107,13 +111,18 @@ class RunOptions(BaseModel):
 READING = ("workers", "revision", "offline", "allow_pickle")
 """Run options of a step that makes no checkpoint; one that makes one has all of them."""
 
+MEASURING = ("output", "overwrite", *READING)
+"""Run options of a step whose report is kept in a folder."""
+
 
 @final
 @dataclass(frozen=True)
 class Check:
-    """A job that only looks: it returns its report and writes nothing."""
+    """A job that only looks: it returns its report, and changes nothing on this disk."""
 
-    look: Callable[[], Report]
+    look: Callable[[Observer], Report]
+    default_name: str = ""
+    """The folder that keeps the report where the user names none; empty: it is only shown."""
 
 
 Job: TypeAlias = TensorJob | Check
@@ -130,6 +139,9 @@ class Step(BaseModel):
     makes_checkpoint: ClassVar[bool] = False
     """Whether the job is one that writes a folder: then the output options have a meaning."""
 
+    keeps_report: ClassVar[bool] = False
+    """Whether its report is evidence, kept in a folder: then `output` has a meaning too."""
+
     looks_again: ClassVar[bool] = False
     """Whether a rerun of a recipe does the step again though nothing seems to have changed."""
 
@@ -142,6 +154,30 @@ class Step(BaseModel):
     @abstractmethod
     def job(self, model: str, options: RunOptions) -> Job:
         """The work that this step is, on this model. Reads headers and writes nothing."""
+
+
+class DataStep(Step):
+    """A step that reads data: these fields mean the same in every one of them."""
+
+    data: tuple[str, ...] = Field(
+        (),
+        description="Data: a path, hub data set or recipe name, then :column=name,… as needed.",
+        json_schema_extra={"data": True},
+    )
+    num_samples: int | None = Field(
+        None, ge=1, description="Items of each data set, drawn by the seed; default all."
+    )
+    max_length: int | None = Field(
+        None, ge=2, description="Tokens of an item; default what the model allows, at most 512."
+    )
+    batch_size: int = Field(32, ge=1, le=65536, description="Items in a batch; default 32.")
+    seed: int = Field(0, ge=0, lt=2**63, description="Seed of every draw; default 0.")
+    device: str = Field(
+        "auto", description="cpu, cuda, cuda:1, mps; default a GPU where there is one."
+    )
+    dtype: Literal["auto", "float32", "bfloat16", "float16", "float64"] = Field(
+        "auto", description="Compute in this dtype; default the one the weights are stored in."
+    )
 
 
 def opened(model: str, options: RunOptions) -> tuple[Source, Checkpoint]:
@@ -159,14 +195,26 @@ def run(
     model: str,
     options: RunOptions,
     observe: Observer = lambda progress: None,
+    *,
+    keeps: bool = True,
 ) -> Report:
-    """Do the step: its job goes to the engine of its kind, which tells `observe` how far it is."""
+    """Do the step: its job goes to the engine of its kind, which tells `observe` how far it is.
+
+    `keeps`: evidence goes into a folder of its own where no output is named.
+    """
     job = step.job(model, options)
+    output = options.output
+    if output is None and job.default_name and (keeps or not isinstance(job, Check)):
+        output = _working_folder() / job.default_name
     if isinstance(job, Check):
-        return job.look()
+        if output is None:
+            return job.look(observe)
+        require_free(output, overwrite=options.overwrite)
+        return kept(job.look(observe), output)
+    assert output is not None, "a tensor job has a name for its output"
     report = rewrite(
         job,
-        options.output or _working_folder() / job.default_name,
+        output,
         overwrite=options.overwrite,
         resume=options.resume,
         workers=options.workers,
@@ -176,6 +224,14 @@ def run(
     if options.push_to_hub is not None and report.output is not None:
         log.info("pushed to %s", push(report.output, options.push_to_hub, options.private))
     return report
+
+
+def kept(report: Report, folder: Path) -> Report:
+    """The report, written into `folder` in one piece, where it says that it lies."""
+    with writing(folder):
+        folder.mkdir(parents=True, exist_ok=True)
+    write_whole(folder / REPORT, report.to_json().encode())
+    return replace(report, kept=folder / REPORT)
 
 
 def _working_folder() -> Path:

@@ -51,7 +51,7 @@ class Look(Step):
     against: str | None = Field(default=None, json_schema_extra={"model": True})
 
     def job(self, model: str, options: RunOptions) -> Check:
-        return Check(lambda: _report(self, model, self.against))
+        return Check(lambda observe: _report(self, model, self.against))
 
 
 class Doubt(Step):
@@ -60,7 +60,7 @@ class Doubt(Step):
     step: Literal["doubt"] = "doubt"
 
     def job(self, model: str, options: RunOptions) -> Check:
-        return Check(lambda: _report(self, model, None, status="failed"))
+        return Check(lambda observe: _report(self, model, None, status="failed"))
 
 
 class Break(Step):
@@ -106,7 +106,7 @@ class Required(Step):
         return self
 
     def job(self, model: str, options: RunOptions) -> Check:
-        return Check(lambda: _report(self, model, None))
+        return Check(lambda observe: _report(self, model, None))
 
 
 CATALOGUE: dict[str, type[Step]] = {

@@ -64,6 +64,10 @@ def test_imports_go_down_the_layers() -> None:
     assert found.returncode == 0, found.stdout + found.stderr
 
 
+COMPUTES = ("compressor/model/load", "compressor/measure/")
+"""Where torch may be imported at the top: steps import these when they compute."""
+
+
 def test_the_work_of_a_step_does_not_wait_for_torch() -> None:
     """At the top of a file, only what every command needs is imported."""
     heavy = {"torch", "transformers", "huggingface_hub", "accelerate", "peft", "datasets"}
@@ -77,4 +81,16 @@ def test_the_work_of_a_step_does_not_wait_for_torch() -> None:
         if early := {name.partition(".")[0] for name in names} & heavy:
             found[str(path.relative_to(ROOT))] = early
 
-    assert {path for path in found if not path.startswith("compressor/model/load")} == set()
+    assert {path for path in found if not path.startswith(COMPUTES)} == set()
+
+
+def test_gates_and_steps_load_without_torch() -> None:
+    script = (
+        "import sys, compressor.steps, compressor.recipe.run, compressor.view.terminal;"
+        "from compressor.measure import evidence, gates, statistics, verdict;"
+        "sys.exit(sorted({'torch', 'transformers', 'datasets', 'pyarrow'} & set(sys.modules)))"
+    )
+
+    found = subprocess.run([sys.executable, "-c", script], capture_output=True, check=False)
+
+    assert found.stderr.decode() == "[]\n"

@@ -10,7 +10,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
 from functools import partial
-from typing import Any, TypeAlias, final
+from typing import Any, Literal, TypeAlias, final
 
 import numpy as np
 
@@ -58,11 +58,12 @@ class Outcome:
 @final
 @dataclass(frozen=True)
 class Progress:
-    """Bytes of weights written, of how many, and the tensor at hand."""
+    """How much is done, of how much, and what is at hand: weights in bytes, data in items."""
 
     done: int
     total: int
     tensor: str
+    unit: Literal["bytes", "items"] = "bytes"
 
 
 Observer: TypeAlias = Callable[[Progress], None]

@@ -46,14 +46,11 @@ class Statistic(ABC):
 
     def as_columns(self) -> dict[str, Any]:
         """The per-item values by name, as JSON-ready data; `from_columns` reads it back."""
-        columns = {field.name: getattr(self, field.name) for field in fields(self)}  # type: ignore[arg-type]  # every statistic is a dataclass
-        return {
-            "statistic": self.name,
-            **{
-                name: column.tolist() if isinstance(column, np.ndarray) else column
-                for name, column in columns.items()
-            },
-        }
+        found: dict[str, Any] = {"statistic": self.name}
+        for field in fields(self):  # type: ignore[arg-type]  # every statistic is a dataclass
+            column = getattr(self, field.name)
+            found[field.name] = column.tolist() if isinstance(column, np.ndarray) else column
+        return found
 
 
 @final
@@ -69,13 +66,9 @@ class Mean(Statistic):
         return len(self.values)
 
     def of(self, weights: Floats) -> Floats:
-        found: Floats = weights @ self.values / weights.sum(axis=1)
+        with np.errstate(invalid="ignore"):
+            found: Floats = weights @ self.values / weights.sum(axis=1)
         return found
-
-    @property
-    def is_binary(self) -> bool:
-        """Whether every item is either wrong (0) or right (1)."""
-        return bool(np.isin(self.values, (0.0, 1.0)).all())
 
 
 @final
@@ -139,6 +132,8 @@ class Quantile(Statistic):
         return len(self.values)
 
     def of(self, weights: Floats) -> Floats:
+        if not np.isfinite(self.values).all():
+            return np.full(len(weights), math.nan)
         order = np.argsort(self.values, kind="stable")
         reached = np.cumsum(weights[:, order], axis=1)
         # A share such as 0.05 of 100 items has to be 5 of them, whatever rounding adds to it.
@@ -182,8 +177,27 @@ class Interval:
 
 
 def interval(statistic: Statistic, confidence: float = CONFIDENCE, seed: int = 0) -> Interval:
-    """The percentile bootstrap interval of one model's number."""
+    """The percentile bootstrap interval of a number; Wilson's (1927) of a share of right answers.
+
+    Where every answer is right, the bootstrap would call that certainty.
+    """
+    if isinstance(statistic, Mean) and is_binary(statistic):
+        return proportion(int(statistic.values.sum()), statistic.size, confidence)
     return _between([statistic.of(weights) for weights in draws(statistic.size, seed)], confidence)
+
+
+def intervals(
+    functions: Sequence[Callable[[Floats], Floats]],
+    items: int,
+    confidence: float = CONFIDENCE,
+    seed: int = 0,
+) -> list[Interval]:
+    """The intervals of several functions of the weights of the same items, from the same draws."""
+    drawn: list[list[Floats]] = [[] for _ in functions]
+    for weights in draws(items, seed):
+        for values, function in zip(drawn, functions, strict=True):
+            values.append(function(weights))
+    return [_between(values, confidence) for values in drawn]
 
 
 def difference(
@@ -194,12 +208,17 @@ def difference(
     Right and wrong answers get Tango's score interval (1998) instead, which stays honest where the
     models differ on no item at all; the bootstrap would call that certainty.
     """
-    if isinstance(other, Mean) and isinstance(dense, Mean) and other.is_binary and dense.is_binary:
+    if isinstance(other, Mean) and isinstance(dense, Mean) and is_binary(other, dense):
         gained = int((other.values > dense.values).sum())
         lost = int((other.values < dense.values).sum())
         return proportion_difference(gained, lost, other.size, confidence)
     drawn = draws(dense.size, seed)
     return _between([other.of(weights) - dense.of(weights) for weights in drawn], confidence)
+
+
+def is_binary(*statistics: Statistic) -> bool:
+    """Whether all of them are shares of right answers: each item is wrong (0) or right (1)."""
+    return all(isinstance(each, Mean) and np.isin(each.values, (0, 1)).all() for each in statistics)
 
 
 def draws(items: int, seed: int) -> Iterator[Floats]:
@@ -209,15 +228,28 @@ def draws(items: int, seed: int) -> Iterator[Floats]:
     for start in range(0, RESAMPLES if items else 0, rows):
         count = min(rows, RESAMPLES - start)
         drawn = random.integers(0, items, (count, items)) + items * np.arange(count)[:, None]
-        counts = np.bincount(drawn.ravel(), minlength=count * items)
-        yield counts.reshape(count, items).astype(np.float64)
+        counts = np.bincount(drawn.ravel(), minlength=drawn.size).reshape(drawn.shape)
+        yield counts.astype(np.float64)
 
 
 def mcnemar(gained: int, lost: int) -> float:
     """The exact two-sided p of `gained` against `lost` under a fair coin (McNemar, 1947)."""
-    tosses = gained + lost
-    ways = sum(math.comb(tosses, heads) for heads in range(min(gained, lost) + 1))
-    return min(1.0, 2 * ways / 2**tosses)
+    way = ways = 1
+    for heads in range(min(gained, lost)):
+        way = way * (gained + lost - heads) // (heads + 1)
+        ways += way
+    return min(1.0, 2 * ways / (1 << gained + lost))
+
+
+def proportion(right: int, items: int, confidence: float = CONFIDENCE) -> Interval:
+    """Wilson's score interval of `right / items`."""
+    if not items:
+        return Interval(math.nan, math.nan)
+    z = NormalDist().inv_cdf((1 + confidence) / 2)
+    share, slack = right / items, z * z / items
+    middle = (share + slack / 2) / (1 + slack)
+    half = z / (1 + slack) * math.sqrt(share * (1 - share) / items + slack / (4 * items))
+    return Interval(max(0.0, middle - half), min(1.0, middle + half))
 
 
 def proportion_difference(
@@ -238,8 +270,7 @@ def proportion_difference(
             return math.copysign(math.inf, distance) if distance else 0.0
         return float(distance / math.sqrt(variance))
 
-    at = (gained - lost) / items
-    return Interval(_bisect(score, z, -1.0, at), _bisect(score, -z, at, 1.0))
+    return Interval(_bisect(score, z, -1.0, 1.0), _bisect(score, -z, -1.0, 1.0))
 
 
 def _bisect(score: Callable[[float], float], wanted: float, low: float, high: float) -> float:
@@ -250,25 +281,11 @@ def _bisect(score: Callable[[float], float], wanted: float, low: float, high: fl
     return (low + high) / 2
 
 
-def items_needed(items: int, estimate: float, found: Interval, threshold: float) -> int | None:
-    """How many more items would take `threshold` out of the interval, if the estimate holds.
-
-    Half the width shrinks with the square root of the items. None where the estimate is the
-    threshold itself, which no number of items decides.
-    """
-    gap = abs(estimate - threshold)
-    half = max(found.high - estimate, estimate - found.low)
-    if not gap or not math.isfinite(half):
-        return None
-    return max(1, math.ceil(items * (half / gap) ** 2) - items)
-
-
 def _between(drawn: Sequence[Floats], confidence: float) -> Interval:
     values = np.concatenate(drawn) if drawn else np.array([math.nan])
     if not np.isfinite(values).all():
         return Interval(math.nan, math.nan)
-    tail = (1 - confidence) / 2
-    low, high = np.quantile(values, (tail, 1 - tail))
+    low, high = np.quantile(values, ((1 - confidence) / 2, (1 + confidence) / 2))
     return Interval(float(low), float(high))
 
 

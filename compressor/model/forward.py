@@ -20,7 +20,7 @@ def check_forward(model: Any, at: str) -> Finding:
     import torch
 
     refusals = []
-    for inputs in _attempts(model):
+    for inputs in made_up_inputs(model):
         try:
             with quiet(), torch.no_grad(), torch.random.fork_rng(devices=[]):
                 torch.manual_seed(0)
@@ -41,9 +41,14 @@ def check_forward(model: Any, at: str) -> Finding:
     return skipped(LEVEL, f"no input could be made up for `{type(model).__name__}`: {reason}", at)
 
 
-def _attempts(model: Any) -> Iterator[dict[str, Any]]:
-    """The main input, with what a decoder begins from; then all that can be made up at once."""
-    made = _inputs(model)
+def made_up_inputs(
+    model: Any, batch: int = 1, length: int = TOKENS, seed: int = 0
+) -> Iterator[dict[str, Any]]:
+    """The main input, with what a decoder begins from; then all that can be made up at once.
+
+    `length` is that of a text, in tokens; every other size is read off the config.
+    """
+    made = _inputs(model, batch, length, seed)
     parameters = inspect.signature(model.forward).parameters
     known = [name for name in made if name in parameters]
     main = model.main_input_name
@@ -54,17 +59,18 @@ def _attempts(model: Any) -> Iterator[dict[str, Any]]:
         yield {name: made[name] for name in known}
 
 
-def _inputs(model: Any) -> dict[str, Any]:
+def _inputs(model: Any, batch: int, length: int, seed: int) -> dict[str, Any]:
     import torch
 
     settings = model.config.to_dict()
     dtype = next((each.dtype for each in model.parameters() if each.is_floating_point()), None)
-    random = torch.Generator().manual_seed(0)
+    random = torch.Generator().manual_seed(seed)
 
     def noise(*shape: int) -> Any:
-        return torch.randn(shape, generator=random).to(dtype)
+        return torch.randn((batch, *shape), generator=random).to(dtype)
 
-    ids = torch.arange(TOKENS)[None] % max(1, _size(settings, "vocab_size", default=TOKENS))
+    ids = torch.arange(length) % max(1, _size(settings, "vocab_size", default=TOKENS))
+    ids = ids.repeat(batch, 1)
     mels = _size(settings, "num_mel_bins", default=80)
     spectrum = _size(settings, "max_length", default=0)
     context = _size(settings, "context_length", default=32)
@@ -72,12 +78,12 @@ def _inputs(model: Any) -> dict[str, Any]:
     return {
         "input_ids": ids,
         "decoder_input_ids": ids,
-        "pixel_values": noise(1, _size(settings, "num_channels", default=3), *_image(settings)),
-        "input_features": noise(1, mels, 2 * _size(settings, "max_source_positions", default=1500)),
-        "input_values": noise(1, spectrum, mels)
+        "pixel_values": noise(_size(settings, "num_channels", default=3), *_image(settings)),
+        "input_features": noise(mels, 2 * _size(settings, "max_source_positions", default=1500)),
+        "input_values": noise(spectrum, mels)
         if settings.get("model_type") == "audio-spectrogram-transformer"
-        else noise(1, SAMPLES),
-        "past_values": noise(1, context, channels) if channels else noise(1, context),
+        else noise(SAMPLES),
+        "past_values": noise(context, channels) if channels else noise(context),
     }
 
 

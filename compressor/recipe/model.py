@@ -1,9 +1,9 @@
 """A recipe is data: a source, and the steps that are done to it, each checked before any runs.
 
 Text becomes nodes that know their place (`yaml`), nodes become values by the type of their field
-(`fields`), and here they become steps. What names a model is one string among the step's fields:
-a field declared with `json_schema_extra={"model": True}` may say `source`, or the name of an
-earlier step, and stands for the checkpoint as it was after that step.
+(`fields`), and here they become steps and the gates that decide over them. A field that names a
+model (`marks`) may say `source`, or the name of an earlier step, and stands for the checkpoint as
+it was after that step; one that names data may say an entry of `data`.
 """
 
 from __future__ import annotations
@@ -11,13 +11,17 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import replace
-from typing import Any, Final, Literal, TypeAlias
+from typing import Annotated, Any, Final, Literal, TypeAlias, get_origin
 
-from pydantic import BaseModel, ConfigDict, Field, InstanceOf
+from pydantic import BaseModel, ConfigDict, Field, InstanceOf, WithJsonSchema
 from pydantic.json_schema import models_json_schema
 
 from compressor.errors import UsageError, listing, printable
+from compressor.measure.gates import Gate
+from compressor.recipe.datasets import require_specs
 from compressor.recipe.fields import unknown_key, validated
+from compressor.recipe.gates import PlacedGate, read_gates, require_measured
+from compressor.recipe.marks import marked
 from compressor.recipe.overrides import overridden
 from compressor.recipe.shipped import find
 from compressor.recipe.yaml import Items, Node, Table, Text, parse
@@ -40,6 +44,9 @@ class Recipe(BaseModel):
         default={}, description="Data sets by name, each as `path:key=column,…`."
     )
     steps: tuple[InstanceOf[Step], ...] = Field(min_length=1, description="What to do, in order.")
+    gates: tuple[Annotated[InstanceOf[PlacedGate], WithJsonSchema({})], ...] = Field(
+        default=(), description="What must hold for the run to pass; without it, checks decide."
+    )
 
     def named_steps(self) -> Iterator[tuple[str, Step]]:
         """Each step with the name of its folder: `1-inspect`, `2-prune`."""
@@ -58,31 +65,17 @@ def load(name: str, overrides: Iterable[str] = (), catalogue: Catalogue = STEPS)
 
 def recipe_of(table: Table, catalogue: Catalogue = STEPS) -> Recipe:
     """The recipe that a parsed file is; every error names its place."""
-    if "gates" in table.values:
-        raise UsageError(
-            "RECIPE-GATES",
-            "gates need the step bench, which this version does not have",
-            at=table.keys["gates"],
-            found="the key `gates`, expected `version`, `source`, `data` and `steps`",
-            do="remove the key; verify and diff already fail the run when their answer is no",
-        )
+    rest = {key: node for key, node in table.values.items() if key not in ("steps", "gates")}
     if "steps" not in table.values:
-        return validated(Recipe, table)
-    rest = replace(table, values={key: table.values[key] for key in table.values if key != "steps"})
+        return validated(Recipe, replace(table, values=rest))
     steps = _steps(table.values["steps"], catalogue)
-    recipe = validated(Recipe, rest, {"steps": tuple(step for step, _ in steps)})
+    gates = read_gates(table.values["gates"]) if "gates" in table.values else ()
+    done = tuple(step for step, _ in steps)
+    recipe = validated(Recipe, replace(table, values=rest), {"steps": done, "gates": gates})
     _require_order(steps, _in_recipes(catalogue))
+    require_specs(recipe.data, table.values.get("data"), steps)
+    require_measured(gates, done, recipe.data)
     return recipe
-
-
-def model_fields(step: Step | type[Step]) -> list[str]:
-    """The fields of a step that name a model."""
-    kind = step if isinstance(step, type) else type(step)
-    return [
-        name
-        for name, field in kind.model_fields.items()
-        if isinstance(field.json_schema_extra, dict) and field.json_schema_extra.get("model")
-    ]
 
 
 def reference(text: str, steps: Iterable[str]) -> int | None:
@@ -98,15 +91,19 @@ def reference(text: str, steps: Iterable[str]) -> int | None:
 def json_schema(catalogue: Catalogue = STEPS) -> dict[str, Any]:
     """The JSON schema of recipes, for editors: every step is a key with its fields below it."""
     kinds = {name: catalogue[name] for name in _in_recipes(catalogue)}
-    _, shared = models_json_schema([(kind, "validation") for kind in kinds.values()])
+    models: list[type[BaseModel]] = [*kinds.values(), Gate]
+    _, shared = models_json_schema([(model, "validation") for model in models])
     definitions = shared["$defs"]
-    for kind in kinds.values():
-        properties = definitions[kind.__name__]["properties"]
-        properties.pop("step")
+    for model in models:
+        properties = definitions[model.__name__]["properties"]
+        properties.pop("step", None)
         for field in properties.values():
             _welcome_numbers(field)
         dashed = {name.replace("_", "-"): field for name, field in properties.items()}
         properties |= dashed
+    for kind in kinds.values():
+        for name in _several(kind):
+            definitions[kind.__name__]["properties"][name]["type"] = ["array", "string"]
     schema = Recipe.model_json_schema()
     schema["properties"]["steps"] |= {
         "items": {
@@ -123,6 +120,7 @@ def json_schema(catalogue: Catalogue = STEPS) -> dict[str, Any]:
             ]
         }
     }
+    schema["properties"]["gates"] |= {"items": {"$ref": "#/$defs/Gate"}, "minItems": 1}
     draft = "https://json-schema.org/draft/2020-12/schema"
     return {"$schema": draft, **schema, "$defs": definitions}
 
@@ -174,16 +172,34 @@ def _step(item: Node, catalogue: Catalogue) -> tuple[Step, Table]:
     if not isinstance(node, Table):
         raise _shape(node.at, f"`{name}` needs its fields by name", "expected `name: value` pairs")
     kind = catalogue[name]
+    node = _with_lists(kind, node)
     return validated(kind, node, {"step": name}), node
+
+
+def _with_lists(kind: type[Step], table: Table) -> Table:
+    """A field that takes several data sets or models may be given one, without brackets."""
+    values = dict(table.values)
+    for key, node in table.values.items():
+        if isinstance(node, Text) and key.replace("-", "_") in _several(kind):
+            values[key] = Items(node.at, (node,))
+    return replace(table, values=values)
+
+
+def _several(kind: type[Step]) -> list[str]:
+    """The fields that take several data sets or models."""
+    return [
+        name
+        for name in (*marked(kind, "data"), *marked(kind, "model"))
+        if get_origin(kind.model_fields[name].annotation) is tuple
+    ]
 
 
 def _require_order(steps: list[tuple[Step, Table]], known: list[str]) -> None:
     """A step names earlier steps only, and each so that one is meant."""
     names = [step.step for step, _ in steps]
     for position, (step, table) in enumerate(steps):
-        for field in model_fields(step):
-            node = table.values.get(field)
-            if not isinstance(node, Text) or node.text == "source":
+        for node in _models(step, table):
+            if node.text == "source":
                 continue
             numbered = _NUMBERED.fullmatch(node.text)
             if (numbered[2] if numbered else node.text) not in known:
@@ -199,6 +215,14 @@ def _require_order(steps: list[tuple[Step, Table]], known: list[str]) -> None:
                     + (f" or one of: {listing(earlier)}" if earlier else ""),
                     do=f"move the step up, or write a folder as ./{printable(node.text)}",
                 )
+
+
+def _models(step: Step, table: Table) -> Iterator[Text]:
+    """What a step names as models, with its places."""
+    for field in marked(step, "model"):
+        node = table.values.get(field, table.values.get(field.replace("_", "-")))
+        nodes = node.items if isinstance(node, Items) else (node,)
+        yield from (each for each in nodes if isinstance(each, Text))
 
 
 def _in_recipes(catalogue: Catalogue) -> list[str]:

@@ -1,4 +1,4 @@
-"""`RUN/run.json`: what a run did and when, and by what key a rerun knows a step that is done.
+"""`RUN/run.json`: what a run did and came to, and by what key a rerun knows a step that is done.
 
 Clock, host and versions stand here and in a manifest's `run`, never in a `report.json`.
 """
@@ -8,18 +8,19 @@ from __future__ import annotations
 import contextlib
 import fcntl
 import json
+import math
 import os
 import platform
 from collections.abc import Iterator
 from datetime import datetime, timezone
 from importlib.metadata import version
 from pathlib import Path
-from typing import Any, Final, Literal
+from typing import Annotated, Any, Final, Literal, TypeAlias
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError
 
 from compressor.checkpoint.digest import digest_file, digest_of
-from compressor.checkpoint.write.disk import sync_folder, write_all, writing
+from compressor.checkpoint.write.disk import write_whole, writing
 from compressor.checkpoint.write.manifest import tool
 from compressor.checkpoint.write.output import busy
 from compressor.checkpoint.write.temporary import MANIFEST
@@ -27,6 +28,17 @@ from compressor.checkpoint.write.temporary import MANIFEST
 RUN_FILE: Final = "run.json"
 _PACKAGES: Final = ("blake3", "numpy", "safetensors", "torch", "transformers")
 _LARGEST_MANIFEST: Final = 256 << 20
+
+Error: TypeAlias = dict[str, str | int]
+"""What `CompressorError.as_json` says."""
+
+
+def _finite(value: object) -> object:
+    return None if isinstance(value, float) and not math.isfinite(value) else value
+
+
+Number = Annotated[float | None, BeforeValidator(_finite)]
+"""None where there is no finite number: JSON has no other."""
 
 
 class StepRecord(BaseModel):
@@ -44,11 +56,58 @@ class StepRecord(BaseModel):
     is_checkpoint: bool = False
     key: str
     result: str | None = None
-    error: dict[str, str | int] | None = None
+    error: Error | None = None
+
+
+class MetricRecord(BaseModel):
+    """One number about one model; `baseline` is the dense model's, `n` counts the items."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    value: Number
+    low: Number
+    high: Number
+    n: int
+    baseline: Number
+
+
+class GateRecord(BaseModel):
+    """The answer of one gate for one model, and where the gate stands in the recipe."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    id: str
+    metric: str
+    model: str
+    status: Literal["pass", "fail", "inconclusive", "not_reached"]
+    reason: str
+    value: Number = None
+    limit: Number = None
+    baseline: Number = None
+    low: Number = None
+    high: Number = None
+    more_items: int | None = None
+    severity: Literal["error", "warn"] = "error"
+    error_id: str = ""
+    at: str
+
+    @property
+    def is_miss(self) -> bool:
+        """Whether this answer alone fails the run."""
+        return self.severity == "error" and self.status in ("fail", "inconclusive")
+
+
+class VerdictRecord(BaseModel):
+    """The one word over all gates, and why."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    word: Literal["ACCEPT", "REGRESSION", "INCONCLUSIVE", "ANOMALOUS"]
+    sentence: str
 
 
 class RunRecord(BaseModel):
-    """How the run went. `status` of a step that never ended stays `running`."""
+    """How the run went. `status` of a step, and of a run, that never ended stays `running`."""
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
@@ -61,8 +120,27 @@ class RunRecord(BaseModel):
     host: dict[str, str]
     started: str
     finished: str | None = None
+    seconds: float | None = None
+    status: Literal["running", "ok", "failed", "error"] = "running"
     exit_code: int | None = None
     steps: list[StepRecord] = []
+    metrics: dict[str, dict[str, MetricRecord]] = {}
+    """By metric, then by model."""
+    gates: list[GateRecord] = []
+    verdict: VerdictRecord | None = None
+    errors: list[Error] = []
+    artifacts: dict[str, str] = {}
+    """The digest of the tree of each checkpoint, by its folder."""
+
+    @property
+    def missed(self) -> list[str]:
+        """The gates that fail the run."""
+        return list(dict.fromkeys(gate.id for gate in self.gates if gate.is_miss))
+
+    @property
+    def is_doubted(self) -> bool:
+        """Whether every gate passes, and the numbers prove nothing all the same."""
+        return self.verdict is not None and self.verdict.word != "ACCEPT" and not self.missed
 
 
 def new_record(recipe: str, source: str, overrides: list[str]) -> RunRecord:
@@ -109,21 +187,6 @@ def write_record(record: RunRecord, folder: Path) -> None:
     write_whole(folder / RUN_FILE, text.encode())
 
 
-def write_whole(path: Path, data: bytes) -> None:
-    """A file that holds all of `data`, or what it held before: temporary file, fsync, rename."""
-    temporary = path.with_name(f".{path.name}.tmp")
-    with writing(path):
-        flags = os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_NOFOLLOW | os.O_CLOEXEC
-        descriptor = os.open(temporary, flags, 0o666)
-        try:
-            write_all(descriptor, data)
-            os.fsync(descriptor)
-        finally:
-            os.close(descriptor)
-        temporary.replace(path)
-        sync_folder(path.parent)
-
-
 @contextlib.contextmanager
 def held(folder: Path) -> Iterator[None]:
     """The run folder, made where it is missing, for one run at a time."""
@@ -153,3 +216,13 @@ def identity(folder: Path) -> str:
     manifest = folder / MANIFEST
     is_read = manifest.is_file() and manifest.stat().st_size <= _LARGEST_MANIFEST
     return digest_of([sorted(listed), digest_file(manifest) if is_read else None])
+
+
+def tree_of(folder: Path) -> str | None:
+    """The digest that a checkpoint's manifest has over all that its inputs determine."""
+    try:
+        content = json.loads((folder / MANIFEST).read_bytes())
+    except (OSError, ValueError):
+        return None
+    tree = content.get("tree") if isinstance(content, dict) else None
+    return tree if isinstance(tree, str) else None

@@ -1,7 +1,8 @@
 """`compressor run`: the steps of a recipe, each in its own folder, and none of them done twice.
 
 A step reads what the last step that made a checkpoint left, at first the source. A rerun skips a
-step whose folder still holds what the same step made of the same inputs.
+step whose folder still holds what the same step made of the same inputs. At the end, and when a
+step breaks, what the run came to is written for machines and for people (`evidence`).
 """
 
 from __future__ import annotations
@@ -9,7 +10,7 @@ from __future__ import annotations
 import json
 import logging
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TypeAlias, final
@@ -17,26 +18,30 @@ from typing import TypeAlias, final
 from compressor.checkpoint.digest import digest_of
 from compressor.checkpoint.pipeline import Observer
 from compressor.checkpoint.source import HubId, locate, place
-from compressor.checkpoint.write.disk import writing
 from compressor.checkpoint.write.manifest import tool
 from compressor.checkpoint.write.target import check_target
 from compressor.checkpoint.write.temporary import MANIFEST
-from compressor.errors import CompressorError, printable
-from compressor.recipe.model import Catalogue, Recipe, load, model_fields, reference
+from compressor.errors import CompressorError, UsageError
+from compressor.recipe.annotations import annotated
+from compressor.recipe.datasets import require_there, spec_of, specs_of, state
+from compressor.recipe.evidence import clear_evidence, closed, told, write_evidence
+from compressor.recipe.marks import named, renamed
+from compressor.recipe.model import Catalogue, Recipe, load, reference
+from compressor.recipe.plan import plan
 from compressor.recipe.record import (
     RUN_FILE,
+    GateRecord,
     RunRecord,
     StepRecord,
+    VerdictRecord,
     held,
     identity,
     new_record,
-    now,
     read_record,
     write_record,
-    write_whole,
 )
-from compressor.report import Report, Row
-from compressor.step import RunOptions, Step, run
+from compressor.report import Report
+from compressor.step import REPORT, RunOptions, Step, kept, run
 from compressor.steps import STEPS
 
 log = logging.getLogger("compressor")
@@ -47,7 +52,7 @@ OnReport: TypeAlias = Callable[[str, Report], None]
 @final
 @dataclass(frozen=True)
 class Outcome:
-    """What a run came to. `exit_code` is 1 where the answer of a check was no."""
+    """What a run came to. `exit_code` is 1 where the answer of a check or over the gates was no."""
 
     exit_code: int
     reports: Sequence[Report]
@@ -56,6 +61,9 @@ class Outcome:
     """What the last step that made a checkpoint left."""
     unchanged: frozenset[int] = frozenset()
     """The positions of the steps that were not done again."""
+    gates: Sequence[GateRecord] = ()
+    verdict: VerdictRecord | None = None
+    """None where the recipe has no gates."""
 
 
 def run_recipe(
@@ -66,44 +74,31 @@ def run_recipe(
     on_report: OnReport = lambda name, report: None,
     observe: Observer = lambda progress: None,
     catalogue: Catalogue = STEPS,
+    require_gates: bool = False,
 ) -> Outcome:
     """Run a recipe file, or a shipped recipe, into `RUN`; an error of a step ends the run.
 
     `on_report` is told each step's folder name and report, also of a step that was skipped.
-    `options.overwrite` does every step again; a dry run's only report is the plan.
+    `options.overwrite` does every step again; a dry run's only report is the plan. A recipe
+    without gates is refused under `require_gates`.
     """
-    recipe = load(name, overrides, catalogue)
     folder = options.output or Path(f"{Path(name).stem}-run")
-    if options.dry_run:
-        return Outcome(0, [plan(recipe, folder)], folder, None)
-    source = _source(recipe, options)
-    source_folder = locate(source, offline=options.offline).folder
-    _require_own(folder, source_folder, recipe, options)
+    with annotated():
+        recipe = load(name, overrides, catalogue)
+        if require_gates and not recipe.gates:
+            raise _no_gates(name)
+        if options.dry_run:
+            return Outcome(0, [plan(recipe, folder)], folder, None)
+        source = _source(recipe, options)
+        source_folder = locate(source, offline=options.offline).folder
+        _require_own(folder, source_folder, recipe, options)
     with held(folder):
         started = new_record(name, recipe.source, list(overrides))
         work = _Run(recipe, folder, options, source, source_folder, started)
+        work.start()
         for position in range(len(recipe.steps)):
             on_report(*work.do(position, observe))
         return work.finish()
-
-
-def plan(recipe: Recipe, folder: Path) -> Report:
-    """What a run of the recipe would do, as a report."""
-    rows: list[Row] = [
-        {
-            "step": name,
-            "fields": {key: value for key, value in step.as_dict().items() if key != "step"},
-            "folder": str(folder / name),
-        }
-        for name, step in recipe.named_steps()
-    ]
-    return Report(
-        step={"step": "run"},
-        source={"name": recipe.source},
-        summary={"steps": len(rows), "folder": str(folder)},
-        tables={"plan": rows},
-        notes=["nothing was read or written"],
-    )
 
 
 @final
@@ -119,6 +114,7 @@ class _Run:
         source_folder: Path,
         record: RunRecord,
     ) -> None:
+        self._recipe = recipe
         self._steps = list(recipe.named_steps())
         self._folder = folder
         before = read_record(folder)
@@ -134,14 +130,28 @@ class _Run:
         self._after: list[str] = []
         self._reports: list[Report] = []
         self._unchanged: set[int] = set()
+        self._started = time.perf_counter()
+
+    def start(self) -> None:
+        """Find the data of every step, before the first one has run for nothing."""
+        clear_evidence(self._folder)
+        write_record(self._record, self._folder)
+        try:
+            require_there(self._recipe.steps, self._recipe.data)
+        except CompressorError as error:
+            self._close(error)
+            raise
 
     def do(self, position: int, observe: Observer) -> tuple[str, Report]:
         """The step at this position: run, or skipped because its folder holds its result."""
         name, step = self._steps[position]
         model = self._after[-1] if self._after else self._source
-        named = {field: self._model(text, position) for field, text in _models(step).items()}
-        inputs = [self._identity(each) for each in (model, *named.values())]
-        key = digest_of([tool(), step.as_dict(), inputs])
+        resolved = renamed(step, "model", lambda text: self._model(text, position))
+        inputs = [self._identity(each) for each in (model, *named(resolved, "model"))]
+        data = self._recipe.data
+        states = [state(spec) for spec in specs_of(step, data)]
+        resolved = renamed(resolved, "data", lambda text: str(spec_of(text, data)))
+        key = digest_of([tool(), step.as_dict(), inputs, *([states] if states else [])])
         before = self._before.get(name)
         is_needed = self._starts_over or step.looks_again
         report = None if is_needed else _unchanged(before, key, self._folder)
@@ -152,18 +162,24 @@ class _Run:
         else:
             log.info("%s", name)
             entry = StepRecord(name=name, step=step.as_dict(), path=name, key=key)
-            report = self._run(entry, step, step.model_copy(update=named), model, observe)
+            report = self._run(entry, step, resolved, model, observe)
         self._after.append(model if report.output is None else str(report.output))
         self._reports.append(report)
         return name, report
 
     def finish(self) -> Outcome:
-        """Close the record; the exit code is 1 where any check's answer was no."""
-        exit_code = max(report.exit_code for report in self._reports)
-        self._close(exit_code)
+        """Judge the gates, and leave the evidence."""
+        record = self._close()
         made = [report.output for report in self._reports if report.output is not None]
-        last = made[-1] if made else None
-        return Outcome(exit_code, self._reports, self._folder, last, frozenset(self._unchanged))
+        return Outcome(
+            exit_code=record.exit_code or 0,
+            reports=self._reports,
+            folder=self._folder,
+            checkpoint=made[-1] if made else None,
+            unchanged=frozenset(self._unchanged),
+            gates=record.gates,
+            verdict=record.verdict,
+        )
 
     def _run(
         self, entry: StepRecord, step: Step, resolved: Step, model: str, observe: Observer
@@ -176,23 +192,20 @@ class _Run:
             # A report says which step was named; where that lies on this machine is not its matter.
             report = replace(run(resolved, model, options, observe), step=step.as_dict())
             if report.output is None:
-                with writing(path):
-                    path.mkdir(exist_ok=True)
-                write_whole(path / "report.json", report.to_json().encode())
-        except CompressorError as error:
-            state = "is unchanged" if path.exists() else "was not created"
-            error.output = f"output {printable(path, 300)} {state}"
+                kept(report, path)
+        except Exception as error:
+            known = told(error, path)
             self._note(
                 entry.model_copy(
                     update={
                         "status": "error",
-                        "exit_code": error.exit_code,
+                        "exit_code": known.exit_code,
                         "seconds": round(time.perf_counter() - started, 3),
-                        "error": error.as_json(),
+                        "error": known.as_json(),
                     }
                 )
             )
-            self._close(error.exit_code)
+            self._close(known)
             raise
         self._note(
             entry.model_copy(
@@ -211,15 +224,21 @@ class _Run:
         """Put the step into `run.json`, in the place of an earlier note on it."""
         done = [step for step in self._record.steps if step.name != entry.name]
         self._record = self._record.model_copy(update={"steps": [*done, entry]})
-        self._write()
-
-    def _close(self, exit_code: int) -> None:
-        update = {"finished": now(), "exit_code": exit_code}
-        self._record = self._record.model_copy(update=update)
-        self._write()
-
-    def _write(self) -> None:
         write_record(self._record, self._folder)
+
+    def _close(self, error: CompressorError | None = None) -> RunRecord:
+        """The run is over: its record says what it came to, and its evidence is written."""
+        self._record = closed(
+            self._record,
+            self._folder,
+            self._recipe.gates,
+            self._reports,
+            time.perf_counter() - self._started,
+            None if error is None else error.as_json(),
+        )
+        planned = [name for name, _ in self._steps]
+        write_evidence(self._record, self._folder, planned, self._reports)
+        return self._record
 
     def _model(self, text: str, position: int) -> str:
         """The model that a field means: the source, the result of an earlier step, or any other."""
@@ -235,12 +254,6 @@ class _Run:
         return self._identities[model]
 
 
-def _models(step: Step) -> Mapping[str, str]:
-    """The fields that name a model, where they are given."""
-    values = {field: getattr(step, field) for field in model_fields(step)}
-    return {field: value for field, value in values.items() if value is not None}
-
-
 def _unchanged(before: StepRecord | None, key: str, folder: Path) -> Report | None:
     """The report of a step that is done: same key, and the folder is as the step left it."""
     if before is None or before.key != key or before.status not in ("ok", "failed"):
@@ -249,10 +262,20 @@ def _unchanged(before: StepRecord | None, key: str, folder: Path) -> Report | No
     if not path.is_dir() or identity(path) != before.result:
         return None
     try:
-        report = Report.from_dict(json.loads((path / "report.json").read_bytes()))
+        report = Report.from_dict(json.loads((path / REPORT).read_bytes()))
     except (OSError, ValueError, KeyError, TypeError):
         return None
     return replace(report, output=path if before.is_checkpoint else None)
+
+
+def _no_gates(name: str) -> UsageError:
+    return UsageError(
+        "RECIPE-GATES",
+        "the recipe has no gates, and gates are required",
+        at=name,
+        found="no key `gates`, expected at least one gate",
+        do="add one, such as: - {metric: sts/spearman, max-drop: 1pt}",
+    )
 
 
 def _source(recipe: Recipe, options: RunOptions) -> str:

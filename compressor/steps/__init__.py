@@ -9,9 +9,11 @@ from typing import Annotated, Final, TypeAlias, get_args
 from pydantic import Field
 
 from compressor.step import Step
+from compressor.steps.bench import Bench
 from compressor.steps.clean import Clean
 from compressor.steps.diff import Diff
 from compressor.steps.doctor import Doctor
+from compressor.steps.gate import Gate
 from compressor.steps.inspect import Inspect
 from compressor.steps.prune import Prune
 from compressor.steps.verify import Verify
@@ -22,6 +24,8 @@ AnyStep: TypeAlias = Annotated[
     | Prune
     | Verify
     | Diff
+    | Bench
+    | Gate
     | Clean
     | Doctor,
     Field(discriminator="step"),
@@ -32,5 +36,5 @@ STEPS: Final[Mapping[str, type[Step]]] = MappingProxyType(
     {step.model_fields["step"].default: step for step in get_args(get_args(AnyStep)[0])}
 )
 
-COMMANDS_ONLY: Final = frozenset({"clean", "doctor"})
-"""Steps that look after a machine, not after a model: no recipe has them."""
+COMMANDS_ONLY: Final = frozenset({"clean", "doctor", "gate"})
+"""Steps that look after a machine or a report: no recipe has them among its steps."""

@@ -30,7 +30,7 @@ class Clean(Step):
                 found="nothing, expected the folder that outputs were written into",
                 do="name the folder that holds the interrupted output",
             )
-        return Check(lambda: self._look(folder, dry_run=options.dry_run))
+        return Check(lambda observe: self._look(folder, dry_run=options.dry_run))
 
     def _look(self, folder: Path, *, dry_run: bool) -> Report:
         rows: list[Row] = []

@@ -38,7 +38,7 @@ class Diff(Step):
         """Both are read once, block by block, side by side."""
         new_source, new = opened(model, options)
         old_source, old = opened(self.against, options)
-        return Check(lambda: self._look(new_source, new, old_source, old, options.workers))
+        return Check(lambda observe: self._look(new_source, new, old_source, old, options.workers))
 
     def _look(
         self, source: Source, new: Checkpoint, old_source: Source, old: Checkpoint, workers: int

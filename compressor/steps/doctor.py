@@ -36,7 +36,7 @@ class Doctor(Step):
 
     def job(self, model: str, options: RunOptions) -> Check:
         """Needs no model."""
-        return Check(self._look)
+        return Check(lambda observe: self._look())
 
     def _look(self) -> Report:
         disk_free = free_bytes(Path())

@@ -49,7 +49,9 @@ class Inspect(Step):
         size = sum(shard.size for shard in checkpoint.shards())
         is_scanned = not is_remote and (size <= SMALL if self.scan is None else self.scan)
         workers = options.workers
-        return Check(lambda: self._look(source, checkpoint, workers if is_scanned else None))
+        return Check(
+            lambda observe: self._look(source, checkpoint, workers if is_scanned else None)
+        )
 
     def _look(self, source: Source, checkpoint: Checkpoint, workers: int | None) -> Report:
         """The report; weights are read by so many threads, or not at all."""

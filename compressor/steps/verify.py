@@ -49,7 +49,7 @@ class Verify(Step):
         found = locate(model, revision=options.revision, offline=options.offline)
         folder = converted(found.folder) if options.allow_pickle else found.folder
         source = opened(self.source, options)[1] if self.source is not None else None
-        return Check(lambda: self._look(found, folder, source, options))
+        return Check(lambda observe: self._look(found, folder, source, options))
 
     def _look(
         self, found: Source, folder: Path, source: Checkpoint | None, options: RunOptions

@@ -18,14 +18,14 @@ from typing import Any, Final, Literal, final
 from rich.box import ASCII2, SIMPLE_HEAD
 from rich.console import Console
 from rich.markup import escape
-from rich.progress import BarColumn, DownloadColumn, TextColumn, TimeRemainingColumn
+from rich.progress import BarColumn, TextColumn, TimeRemainingColumn
 from rich.progress import Progress as RichProgress
 from rich.table import Table
 
 from compressor.checkpoint.pipeline import Observer, Progress
 from compressor.errors import printable
 from compressor.report import Report, Row
-from compressor.view import words
+from compressor.view import evidence, parts, words
 
 UNWRAPPED = 100_000
 """Columns where stdout is no terminal: a line is a line, for `grep`; `COLUMNS` wins."""
@@ -72,11 +72,11 @@ class Terminal:
             columns = (
                 TextColumn("{task.description}"),
                 BarColumn(),
-                DownloadColumn(),
+                TextColumn("{task.fields[reached]}"),
                 TimeRemainingColumn(),
             )
             with RichProgress(*columns, console=Console(stderr=True), transient=True) as bar:
-                task = bar.add_task("", total=None, visible=False)
+                task = bar.add_task("", total=None, visible=False, reached="")
 
                 def observe(progress: Progress) -> None:
                     name = escape(printable(progress.tensor, 48))
@@ -85,6 +85,7 @@ class Terminal:
                         completed=progress.done,
                         total=progress.total,
                         description=name,
+                        reached=_reached(progress),
                         visible=True,
                     )
 
@@ -93,16 +94,17 @@ class Terminal:
             yield _Now_and_then(time.monotonic()).observe
 
     def show(self, report: Report) -> None:
-        """A report on stdout; where a checkpoint was made, its path is the last line."""
+        """A report on stdout; the last line is the path of the checkpoint made, or of evidence."""
         if self.json:
             self._json(report)
             return
         self._notes(report)
         console = _console()
-        for part in words.describe(report) if not self.quiet or report.output is None else ():
+        has_path = report.output is not None or report.kept is not None
+        for part in words.describe(report) if not (self.quiet and has_path) else ():
             console.print(part if isinstance(part, str) else self._table(part))
-        if report.output is not None:
-            print(report.output)
+        if has_path:
+            print(report.output or report.kept)
 
     def show_step(self, name: str, report: Report) -> None:
         """A step of a recipe: what `show` shows, under a heading."""
@@ -116,19 +118,25 @@ class Terminal:
         folder: Path,
         result: Path | None,
         unchanged: Collection[int] = (),
+        gates: Sequence[Row] = (),
+        verdict: Row | None = None,
     ) -> None:
-        """The end of a recipe: one table of its steps, then the path of the result."""
+        """The end of a recipe: its steps, gates and verdict, then the path of the result."""
         if self.json:
             steps = [_with_output(report) for report in reports]
             document = {
                 "folder": str(folder),
                 "result": None if result is None else str(result),
                 "steps": steps,
+                "gates": list(gates),
+                "verdict": verdict,
             }
             print(json.dumps(document, allow_nan=False))
             return
         if not self.quiet:
-            _console().print(self._table(words.overview(reports, unchanged)))
+            console = _console()
+            for part in (words.overview(reports, unchanged), *evidence.judged(gates, verdict)):
+                console.print(part if isinstance(part, str) else self._table(part))
         print(result or folder)
 
     def rows(self, rows: Sequence[Row]) -> None:
@@ -136,7 +144,7 @@ class Terminal:
         if self.json:
             print(json.dumps(list(rows), allow_nan=False))
         else:
-            _console().print(self._table(words.Part("", tuple(rows[0]) if rows else (), rows)))
+            _console().print(self._table(parts.Part("", tuple(rows[0]) if rows else (), rows)))
 
     def _json(self, report: Report) -> None:
         print(json.dumps(_with_output(report), allow_nan=False, ensure_ascii=True))
@@ -146,7 +154,7 @@ class Terminal:
             for note in report.notes:
                 print(f"note: {printable(note, 400)}", file=sys.stderr)
 
-    def _table(self, part: words.Part) -> Table:
+    def _table(self, part: parts.Part) -> Table:
         box = SIMPLE_HEAD if _speaks_unicode() else ASCII2
         table = Table(title=part.title or None, title_justify="left", box=box, pad_edge=False)
         for column in part.columns:
@@ -156,7 +164,7 @@ class Terminal:
             justify: Literal["left", "right"] = "right" if is_number else "left"
             table.add_column(column.replace("_", " "), justify=justify, overflow="fold")
         for row in part.rows:
-            table.add_row(*(escape(words.text(column, row.get(column))) for column in part.columns))
+            table.add_row(*(escape(parts.text(column, row.get(column))) for column in part.columns))
         return table
 
     def _log_to_stderr(self) -> None:
@@ -183,12 +191,18 @@ class _Now_and_then:
         self._last = now
         speed = progress.done / (now - self._started)
         left = (progress.total - progress.done) / speed if speed else 0.0
+        pace = f"{parts.amount(speed)}/s, " if progress.unit == "bytes" else ""
         print(
-            f"{printable(progress.tensor)}: {words.amount(progress.done)} of "
-            f"{words.amount(progress.total)}, {words.amount(speed)}/s, {left:.0f} s left",
+            f"{printable(progress.tensor)}: {_reached(progress)}, {pace}{left:.0f} s left",
             file=sys.stderr,
             flush=True,
         )
+
+
+def _reached(progress: Progress) -> str:
+    if progress.unit == "items":
+        return f"{progress.done:,} of {progress.total:,}"
+    return f"{parts.amount(progress.done)} of {parts.amount(progress.total)}"
 
 
 def _with_output(report: Report) -> dict[str, Any]:

@@ -2,45 +2,21 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
-from dataclasses import dataclass
-from typing import Any, Final, TypeAlias, final
+from collections.abc import Callable, Collection, Mapping, Sequence
+from typing import Any, Final
 
 from rich.markup import escape
 
 from compressor.errors import printable
-from compressor.report import Report, Row
+from compressor.report import Report
+from compressor.view import evidence
+from compressor.view.parts import Described, Part, amount, named, percent, text
 
 SHOWN: Final = 20
 """Rows of a long table; the rest is counted, and stands in the JSON."""
 
 UNEVEN: Final = 0.05
 """From this difference of shares on, the sparsest and the densest tensor are named."""
-
-BYTES: Final = frozenset({"bytes", "memory", "disk_free", "size"})
-SHARES: Final = frozenset(
-    {
-        "coverage",
-        "coverage_of_bytes",
-        "sparsity",
-        "sparsity_of_all_matrices",
-        "share_of_parameters",
-        "changed_share",
-    }
-)
-
-
-@final
-@dataclass(frozen=True)
-class Part:
-    """A table: its title, which columns of its rows are shown, and the rows."""
-
-    title: str
-    columns: tuple[str, ...]
-    rows: Sequence[Row]
-
-
-Described: TypeAlias = Iterator[str | Part]
 
 
 def describe(report: Report) -> Described:
@@ -65,43 +41,6 @@ def overview(reports: Sequence[Report], unchanged: Collection[int] = ()) -> Part
     return Part("", ("step", "result", "what"), rows)
 
 
-def amount(count: float) -> str:
-    """`1.2 GB`, in powers of ten."""
-    for unit in ("B", "kB", "MB", "GB"):
-        if abs(count) < 1000:
-            return f"{count:.0f} {unit}" if unit == "B" else f"{count:.1f} {unit}"
-        count /= 1000
-    return f"{count:.1f} TB"
-
-
-def percent(share: Any) -> str:
-    """`49.98 %`."""
-    return "–" if share is None else f"{100 * float(share):.2f} %"
-
-
-def text(column: str, value: Any) -> str:
-    """A cell as text: bytes and shares with their unit, thousands apart, nothing as a dash."""
-    if value is None:
-        return "–"
-    if column in BYTES and isinstance(value, int | float):
-        return amount(value)
-    if column in SHARES and isinstance(value, int | float):
-        return percent(value)
-    if isinstance(value, bool):
-        return "yes" if value else "no"
-    if isinstance(value, int):
-        return f"{value:,}"
-    if isinstance(value, float):
-        return f"{value:.4g}"
-    if isinstance(value, list):
-        return "×".join(map(str, value))
-    return printable(value)
-
-
-def _named(report: Report) -> str:
-    return f"[bold]{escape(printable(report.source['name']))}[/bold]"
-
-
 def _headline_prune(report: Report) -> str:
     facts = report.summary
     kind = f"{facts['pattern']}, {facts['method']}, scope {facts['scope']}"
@@ -118,7 +57,7 @@ def _headline_prune(report: Report) -> str:
 
 def _prune(report: Report) -> Described:
     facts = report.summary
-    yield f"{_named(report)}: {_headline_prune(report)}"
+    yield f"{named(report)}: {_headline_prune(report)}"
     yield (
         f"touched {percent(facts['coverage'])} of {facts['parameters']:,} parameters, "
         f"{facts['tensors_pruned']:,} of "
@@ -172,7 +111,7 @@ def _headline_inspect(report: Report) -> str:
 def _inspect(report: Report) -> Described:
     facts = report.summary
     kind = escape(printable(facts["model_type"]))
-    yield f"{_named(report)} ({kind}): {_headline_inspect(report)}"
+    yield f"{named(report)} ({kind}): {_headline_inspect(report)}"
     yield f"files {facts['files']} · ties: {escape(printable(facts['ties']))}" + (
         f" · present sparsity {percent(facts['sparsity'])} · obeys N:M: {facts['patterns']}"
         if "sparsity" in facts
@@ -204,7 +143,7 @@ def _verify(report: Report) -> Described:
     is_attested = report.summary["origin"] != "unknown"
     good = "verified" if is_attested else "consistent, origin unknown (no manifest)"
     verdict = good if report.status == "ok" else "NOT VERIFIED"
-    yield f"{_named(report)}: {verdict} ({_headline_verify(report)})"
+    yield f"{named(report)}: {verdict} ({_headline_verify(report)})"
     rows = report.tables["checks"]
     yield Part("", ("level", "check", "status", "id", "at", "detail"), rows)
 
@@ -225,7 +164,7 @@ def _headline_diff(report: Report) -> str:
 
 def _diff(report: Report) -> Described:
     against = escape(printable(report.summary["against"]))
-    yield f"{_named(report)} against {against}: {_headline_diff(report)}"
+    yield f"{named(report)} against {against}: {_headline_diff(report)}"
     rows = report.tables["tensors"]
     columns = ("name", "change", "changed_share", "zeros_gained", "zeros_lost", "relative_error")
     if rows:
@@ -242,7 +181,7 @@ def _clean(report: Report) -> Described:
 
 
 def _plan(report: Report) -> Described:
-    yield f"{_named(report)}: {report.summary['steps']} steps, into {report.summary['folder']}"
+    yield f"{named(report)}: {report.summary['steps']} steps, into {report.summary['folder']}"
     rows = [
         {**row, "fields": ", ".join(f"{key}={value}" for key, value in fields.items())}
         for row in report.tables["plan"]
@@ -262,8 +201,10 @@ def _facts(report: Report) -> Described:
 
 
 DESCRIBERS: Final[dict[str, Callable[[Report], Described]]] = {
+    "bench": evidence.bench,
     "clean": _clean,
     "diff": _diff,
+    "gate": evidence.gate,
     "inspect": _inspect,
     "prune": _prune,
     "run": _plan,
@@ -271,7 +212,9 @@ DESCRIBERS: Final[dict[str, Callable[[Report], Described]]] = {
 }
 
 HEADLINES: Final[dict[str, Callable[[Report], str]]] = {
+    "bench": evidence.headline,
     "diff": _headline_diff,
+    "gate": evidence.headline,
     "inspect": _headline_inspect,
     "prune": _headline_prune,
     "verify": _headline_verify,

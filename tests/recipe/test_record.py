@@ -171,3 +171,17 @@ def test_a_run_that_was_cut_off_in_a_record_starts_over() -> None:
     done(recipe)
 
     assert DONE == ["copy"]
+
+
+def test_a_record_from_before_there_were_gates_is_one_all_the_same() -> None:
+    recipe = written("look:", "copy:")
+    done(recipe)
+    data = record()
+    for name in ("status", "seconds", "metrics", "gates", "verdict", "errors", "artifacts"):
+        del data[name]
+    Path("recipe-run/run.json").write_text(json.dumps(data))
+
+    done(recipe)
+
+    assert DONE == []
+    assert record()["status"] == "ok"

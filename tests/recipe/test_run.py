@@ -33,7 +33,9 @@ def test_each_step_has_its_folder_and_reads_the_last_checkpoint() -> None:
         "2-copy",
         "3-look",
         "4-copy",
+        "junit.xml",
         "run.json",
+        "summary.md",
     ]
     assert [path.name for path in Path(run, "1-look").iterdir()] == ["report.json"]
     assert Path(run, "2-copy", "compressor.json").is_file()

@@ -8,7 +8,8 @@ import pytest
 
 from compressor.report import Report
 from compressor.steps import STEPS
-from compressor.view.words import DESCRIBERS, Part, amount, describe, overview, percent, text
+from compressor.view.parts import Part, amount, percent, text
+from compressor.view.words import DESCRIBERS, describe, overview
 
 PRUNED = {
     "pattern": "0.5",

@@ -85,3 +85,18 @@ def require_space(target: Path, need: int) -> None:
             found=f"{human_bytes(free)} free, expected {human_bytes(1.1 * need)}",
             do="free space or choose another folder with -o",
         )
+
+
+def write_whole(path: Path, data: bytes) -> None:
+    """A file that holds all of `data`, or what it held before: temporary file, fsync, rename."""
+    temporary = path.with_name(f".{path.name}.tmp")
+    with writing(path):
+        flags = os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_NOFOLLOW | os.O_CLOEXEC
+        descriptor = os.open(temporary, flags, 0o666)
+        try:
+            write_all(descriptor, data)
+            os.fsync(descriptor)
+        finally:
+            os.close(descriptor)
+        temporary.replace(path)
+        sync_folder(path.parent)

@@ -51,6 +51,26 @@ def check_target(target: Path, source: Path, *, overwrite: bool) -> None:
     raise OutputError(id, message, at=target, found=f"{found}, expected a new folder", do=do)
 
 
+def require_free(target: Path, *, overwrite: bool) -> None:
+    """Refuse a folder for a report that is a file, a link, or holds something already."""
+    if target.is_symlink() or (target.exists() and not target.is_dir()):
+        raise OutputError(
+            "OUT-NOT-DIR",
+            "the output exists and is not a folder",
+            at=target,
+            found="a file or a link, expected a folder or nothing",
+            do="choose another folder with -o",
+        )
+    if target.is_dir() and any(target.iterdir()) and not overwrite:
+        raise OutputError(
+            "OUT-EXISTS",
+            "the output folder already exists",
+            at=target,
+            found="a folder with files in it, expected none",
+            do="choose another folder with -o, or replace its report with --overwrite",
+        )
+
+
 def _real(path: Path) -> Path:
     return Path(os.path.realpath(path))
 

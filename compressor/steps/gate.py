@@ -1,0 +1,181 @@
+"""`compressor gate`: whether what a bench measured is good enough, as an exit code."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any, ClassVar, Final, Literal, final
+
+from pydantic import Field, ValidationError
+
+from compressor.checkpoint.read.strict_json import MalformedJson, parse_object
+from compressor.errors import InputError, UsageError, printable
+from compressor.measure import gates, verdict
+from compressor.measure.baseline import rebased
+from compressor.measure.readback import BenchTables, read_back
+from compressor.report import SCHEMA, Report, Value
+from compressor.step import REPORT, Check, RunOptions, Step
+from compressor.tolerance import DropField, parse
+
+_RUN: Final = "run.json"
+_LARGEST: Final = 1 << 30
+_DEEPEST: Final = 32
+
+
+@final
+@dataclass(frozen=True)
+class _Bench:
+    """A report of bench that was read from a file."""
+
+    report: Report
+    tables: BenchTables
+
+    @property
+    def anomalies(self) -> list[str]:
+        found = self.report.summary.get("anomalies")
+        return [str(each) for each in found] if isinstance(found, list) else []
+
+
+@final
+class Gate(Step):
+    """Decide from a report of bench whether the models are good enough: exit code 0 or 1."""
+
+    argument: ClassVar[str | None] = "REPORT"
+
+    step: Literal["gate"] = "gate"
+    against: str | None = Field(
+        None,
+        description="Another report: its model, on the same items, takes the place of the dense.",
+    )
+    max_drop: DropField = Field(
+        parse("1%"),
+        description="What a score may lose: 1% of the dense score, or 1pt; default 1%.",
+    )
+    metric: tuple[str, ...] = Field(
+        (), description="Judge these only, each as DATA/METRIC; default every headline metric."
+    )
+
+    def job(self, model: str, options: RunOptions) -> Check:
+        """The reports are read, and known to be comparable, before anything is computed."""
+        if unnamed := [name for name in self.metric if "/" not in name.strip("/")]:
+            raise UsageError(
+                "GATE-METRIC",
+                "a metric is named by its data set and its name",
+                at="--metric",
+                found=f"`{printable(unnamed[0])}`, expected DATA/METRIC such as `sts/spearman`",
+                do="name one that the report has; compressor bench shows them",
+            )
+        read = _benches(Path(model))
+        tables = [each.tables for each in read]
+        strange = [each for bench in read for each in bench.anomalies]
+        if self.against is not None:
+            other = _benches(Path(self.against))[-1]
+            names = set(self.metric) or {
+                row.name for each in tables for row in each.metrics if row.headline and row.better
+            }
+            tables = [rebased(each, other.tables, names) for each in tables]
+            strange += other.anomalies
+        wanted: list[gates.Gate] = [
+            gates.Gate(metric=name, max_drop=self.max_drop) for name in self.metric
+        ] or verdict.headline_gates(tables, self.max_drop)
+        if not wanted and not strange:
+            raise UsageError(
+                "GATE-NOTHING",
+                "there is nothing to judge: no model is compared with another one",
+                at=model,
+                found="no headline metric beside that of a dense model, expected at least one",
+                do="name the report to compare with: --against REPORT",
+            )
+        source = read[-1].report.source
+        return Check(lambda observe: self._look(source, wanted, tables, strange))
+
+    def _look(
+        self,
+        source: Mapping[str, Value],
+        wanted: Sequence[gates.Gate],
+        tables: Sequence[BenchTables],
+        strange: Sequence[str],
+    ) -> Report:
+        results = gates.judge(wanted, tables)
+        answer = verdict.over(results, strange)
+        counts = Counter(result.status for result in results)
+        return Report(
+            step=self.as_dict(),
+            source=source,
+            summary={
+                "verdict": answer.word,
+                "sentence": answer.sentence,
+                "passed": counts["pass"],
+                "failed": counts["fail"],
+                "inconclusive": counts["inconclusive"],
+            },
+            tables={"gates": [asdict(result) for result in results]},
+            status="ok" if answer.word == "ACCEPT" else "failed",
+        )
+
+
+def _benches(path: Path) -> list[_Bench]:
+    """The report in a file or a folder, or those of bench that a run left, in their order."""
+    if path.is_dir() and (path / _RUN).is_file():
+        listed = _object(path / _RUN).get("steps")
+        names = [
+            str(each["path"])
+            for each in (listed if isinstance(listed, list) else [])
+            if isinstance(each, dict) and _is_bench(each.get("step")) and _is_name(each.get("path"))
+        ]
+        if not names:
+            raise _unreadable(path / _RUN, "a run without a bench, expected one that has it")
+        return [_bench(path / name / REPORT) for name in names]
+    return [_bench(path / REPORT if path.is_dir() else path)]
+
+
+def _is_bench(step: object) -> bool:
+    return isinstance(step, dict) and step.get("step") == "bench"
+
+
+def _is_name(path: object) -> bool:
+    """Whether it is the name of a folder inside the run's: a record may come from a stranger."""
+    return isinstance(path, str) and Path(path).name == path
+
+
+def _bench(path: Path) -> _Bench:
+    content = _object(path)
+    if content.get("schema") != SCHEMA:
+        schema = printable(content.get("schema"), 60)
+        raise _unreadable(path, f"the schema `{schema}`, expected `{SCHEMA}`")
+    try:
+        report = Report.from_dict(content)
+        if not _is_bench(report.step):
+            raise _unreadable(path, "a report of another step, expected one of bench")
+        return _Bench(report, read_back(report.tables))
+    except ValidationError as error:
+        first = error.errors(include_url=False)[0]
+        place = "/".join(str(part) for part in first["loc"])
+        raise _unreadable(path, f"{error.title} {place}: {first['msg']}") from None
+    except (KeyError, TypeError, AttributeError) as error:
+        raise _unreadable(path, f"not the parts of a report: {error}") from None
+
+
+def _object(path: Path) -> dict[str, Any]:
+    try:
+        if path.is_file() and path.stat().st_size > _LARGEST:
+            raise _unreadable(path, f"more than {_LARGEST} bytes, expected a report")
+        if path.exists() and not path.is_file():
+            raise _unreadable(path, "something that is no file, expected a report")
+        return parse_object(path.read_bytes(), _DEEPEST, is_strict=True)
+    except OSError as error:
+        raise _unreadable(path, error.strerror or type(error).__name__) from None
+    except MalformedJson as error:
+        raise _unreadable(path, f"{error}, expected strict JSON") from None
+
+
+def _unreadable(path: Path, found: str) -> InputError:
+    return InputError(
+        "REPORT-UNREADABLE",
+        "this is not a report that compressor bench wrote",
+        at=path,
+        found=printable(found, 300),
+        do="name the report.json of a bench, or the folder that holds it",
+    )
