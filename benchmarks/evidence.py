@@ -105,17 +105,18 @@ def correlations(report: compressor.Report) -> list[dict[str, Any]]:
     judged = {
         f"{row['data']}/{row['metric']}" for row in report.tables["metrics"] if row["headline"]
     }
-    apart = list(dict.fromkeys(f"{row['data']}/{row['metric']}" for row in report.tables["distances"]))
+    rows = report.tables["distances"]
+    apart = list(dict.fromkeys(f"{row['data']}/{row['metric']}" for row in rows))
     models = sorted(next(iter(values.values())))
-    rows = []
+    found = []
     for distance in apart:
         for score in sorted(judged):
             columns = [np.array([values[name][m] for m in models]) for name in (distance, score)]
             rho = Spearman(*columns).value
-            rows.append(
+            found.append(
                 {"distance": distance, "score": score, "compressions": len(models), "rho": rho}
             )
-    return rows
+    return found
 
 
 def mnist_test(data: Path, folder: Path) -> str:
@@ -180,7 +181,8 @@ def main() -> None:
     written.write_text(json.dumps(document, indent=1, ensure_ascii=False) + "\n")
     text = "# `benchmarks/evidence.py`\n\n"
     text += " · ".join(f"{key} {value}" for key, value in document["machine"].items()) + "\n"
-    text += "".join(f"\n## {title}\n\n{markdown(rows)}" for title, rows in document["tables"].items())
+    tables = document["tables"].items()
+    text += "".join(f"\n## {title}\n\n{markdown(rows)}" for title, rows in tables)
     (RESULTS / "evidence.md").write_text(text)
     print(text)
 

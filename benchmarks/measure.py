@@ -27,14 +27,14 @@ from compressor.checkpoint.source import locate
 from compressor.data.dataset import Dataset, load
 from compressor.data.spec import parse_spec
 from compressor.measure.batches import Rows, by_length
-from compressor.measure.continuations import padded
+from compressor.measure.encoders.pooling import pooled
+from compressor.measure.encoders.sequences import Sequences, longest, sequences
+from compressor.measure.language.continuations import padded
+from compressor.measure.language.tokens import tokenizer
 from compressor.measure.loaded import Loaded
 from compressor.measure.opening import Setting, opened
-from compressor.measure.pooling import pooled
-from compressor.measure.sequences import Sequences, longest, sequences
 from compressor.measure.statistics import interval
 from compressor.measure.tasks.similarity import Similarity
-from compressor.measure.tokens import tokenizer
 
 RESULTS = Path(__file__).parent / "results"
 BATCH = 32

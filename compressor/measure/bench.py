@@ -15,11 +15,12 @@ from compressor.checkpoint.pipeline import Observer, Progress
 from compressor.checkpoint.read.reader import Checkpoint
 from compressor.data.dataset import load
 from compressor.data.spec import Spec
-from compressor.measure import accuracy, tables, verdict
+from compressor.measure import accuracy, tables
+from compressor.measure.judgement import verdict
 from compressor.measure.kinds import kind_of
 from compressor.measure.loaded import Kind
 from compressor.measure.opening import Setting, require_one_kind, resolve_device, resolve_dtype
-from compressor.measure.speed.measure import Speed, SpeedSettings, measure_speed
+from compressor.measure.speed.measure import SpeedSettings, measure_speed
 from compressor.measure.speed.measure import Subject as SpeedSubject
 from compressor.measure.tasks.plan import Asking, Planned, planned, unit_for
 from compressor.tolerance import Drop

@@ -16,6 +16,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from compressor.errors import InputError, listing
+from compressor.measure.constant import Constant
 from compressor.measure.distance import kl
 from compressor.measure.evidence import Metric
 from compressor.measure.flips import flips
@@ -28,24 +29,27 @@ TOP: Final = 5
 """Classes among which the right one has to be, for the score that forgives a near miss."""
 
 
-def class_numbers(labels: Sequence[str | int], names: Mapping[int, str], at: str) -> Numbers:
-    """The model's class of each label: by name, by name in any case, as `LABEL_k`, or by number.
+def class_numbers(
+    labels: Sequence[str | int], names: Mapping[int, str], at: str
+) -> tuple[Numbers, str]:
+    """The model's class of each label, and how they were matched: names go before numbers.
 
     One rule holds for all labels of a data set. A name that two classes share names neither.
     """
+    plain: Callable[[str], str] = str
     by_name = _unique((name, number) for number, name in names.items())
     by_folded = _unique((name.casefold(), number) for number, name in names.items())
-    rules: list[tuple[Callable[[str], str], Mapping[str, int]]] = [
-        (str, by_name),
-        (str.casefold, by_folded),
-        (str.casefold, {f"label_{number}": number for number in names}),
-        (str, {str(number): number for number in names}),
+    rules: Sequence[tuple[str, Callable[[str], str], Mapping[str, int]]] = [
+        ("by name", plain, by_name),
+        ("by name, whatever the case", str.casefold, by_folded),
+        ("as LABEL_k", str.casefold, {f"label_{number}": number for number in names}),
+        ("by number", plain, {str(number): number for number in names}),
     ]
     texts = [str(label).strip() for label in labels]
     distinct = sorted(set(texts))
-    for key, table in rules:
-        if all(key(text) in table for text in distinct):
-            return np.asarray([table[key(text)] for text in texts], np.int64)
+    for how, spelled, known in rules:
+        if len(names) > 1 and all(spelled(text) in known for text in distinct):
+            return np.asarray([known[spelled(text)] for text in texts], np.int64), how
     strange = [text for text in distinct if text.casefold() not in by_folded]
     raise InputError(
         "DATA-LABELS",
@@ -66,12 +70,23 @@ def right(logits: NDArray[Any], labels: Numbers, among: int = 1) -> Floats:
 
 
 def scores(logits: NDArray[Any], labels: Numbers, definition: str) -> Iterator[Metric]:
-    """Accuracy, and whether the right class is among the five likeliest where there are more."""
+    """Accuracy, macro-F1, and the right class among the five likeliest where there are more."""
     what = f"share of {len(labels)} items for which the likeliest class is the label; {definition}"
     yield Metric("accuracy", Mean(right(logits, labels)), what, "higher", is_headline=True)
+    value = macro_f1(logits.argmax(axis=1), labels) if np.isfinite(logits).all() else math.nan
+    what = f"mean F1 of the classes that are a label or were named; no interval; {definition}"
+    yield Metric("macro-f1", Constant(value, len(labels)), what)
     if logits.shape[1] > TOP:
         what = f"share of items whose label is among the {TOP} likeliest classes; {definition}"
         yield Metric(f"top{TOP}-accuracy", Mean(right(logits, labels, TOP)), what, "higher")
+
+
+def macro_f1(predicted: Numbers, labels: Numbers) -> float:
+    """The mean over classes of `2 TP / (2 TP + FP + FN)`, of classes that occur on either side."""
+    present = np.union1d(predicted, labels)
+    hits = [int(((predicted == each) & (labels == each)).sum()) for each in present]
+    sizes = [int((predicted == each).sum() + (labels == each).sum()) for each in present]
+    return float(np.mean([2 * hit / size for hit, size in zip(hits, sizes, strict=True)]))
 
 
 def distances(

@@ -46,7 +46,7 @@ def unit(rows: Array) -> Floats:
     """Each row at length 1; a row of zeros stays."""
     wide = rows.astype(np.float64)
     length = np.linalg.norm(wide, axis=-1, keepdims=True)
-    found: Floats = np.divide(wide, length, out=np.zeros_like(wide), where=length > 0)
+    found: Floats = np.divide(wide, length, out=np.zeros_like(wide), where=length != 0)
     return found
 
 
@@ -55,7 +55,7 @@ def neighbour_overlap(dense: Array, other: Array, neighbours: int = NEIGHBOURS) 
     count = min(neighbours, len(dense) - 1)
     shares = [
         len(set(before) & set(after)) / count
-        for before, after in zip(_nearest(dense, count), _nearest(other, count), strict=True)
+        for before, after in zip(nearest(dense, count), nearest(other, count), strict=True)
     ]
     return np.asarray(shares, dtype=np.float64)
 
@@ -90,12 +90,11 @@ def rank_me(rows: Array) -> float:
     return float(np.exp(-(share * np.log(share)).sum()))
 
 
-def _nearest(rows: Array, count: int) -> Iterator[list[int]]:
+def nearest(rows: Array, count: int) -> Iterator[NDArray[np.int64]]:
     """The indices of the `count` most similar other rows; ties go to the lower index."""
     directions = unit(rows)
     for start in range(0, len(rows), _ROWS):
         similar = directions[start : start + _ROWS] @ directions.T
-        own = np.arange(start, min(start + _ROWS, len(rows)))
-        similar[own - start, own] = -np.inf
-        order = np.argsort(-similar, axis=1, kind="stable")[:, :count]
-        yield from order.tolist()
+        own = np.arange(len(similar))
+        similar[own, start + own] = -np.inf
+        yield from np.argsort(-similar, axis=1, kind="stable")[:, :count]

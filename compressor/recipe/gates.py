@@ -12,9 +12,9 @@ from pathlib import Path
 from typing import Any, Final, final
 
 from compressor.errors import UsageError, listing, printable
-from compressor.measure import gates, verdict
-from compressor.measure.gates import Gate
-from compressor.measure.verdict import Verdict
+from compressor.measure.judgement import gates, verdict
+from compressor.measure.judgement.gates import Gate
+from compressor.measure.judgement.verdict import Verdict
 from compressor.recipe.datasets import Data, specs_of
 from compressor.recipe.fields import closest, validated
 from compressor.recipe.record import GateRecord

@@ -17,7 +17,7 @@ from pydantic import BaseModel, ConfigDict, Field, InstanceOf, WithJsonSchema
 from pydantic.json_schema import models_json_schema
 
 from compressor.errors import UsageError, listing, printable
-from compressor.measure.gates import Gate
+from compressor.measure.judgement.gates import Gate
 from compressor.recipe.datasets import require_specs
 from compressor.recipe.fields import unknown_key, validated
 from compressor.recipe.gates import PlacedGate, read_gates, require_measured

@@ -12,9 +12,9 @@ from pydantic import Field, ValidationError
 
 from compressor.checkpoint.read.strict_json import MalformedJson, parse_object
 from compressor.errors import InputError, UsageError, printable
-from compressor.measure import gates, verdict
-from compressor.measure.baseline import rebased
-from compressor.measure.readback import BenchTables, read_back
+from compressor.measure.judgement import gates, verdict
+from compressor.measure.judgement.baseline import rebased
+from compressor.measure.judgement.readback import BenchTables, read_back
 from compressor.report import SCHEMA, Report, Value
 from compressor.step import REPORT, Check, RunOptions, Step
 from compressor.tolerance import DropField, parse

@@ -10,10 +10,10 @@ import torch
 from torch.utils.benchmark import Timer
 
 from compressor.errors import InputError
+from compressor.measure.language.tokens import places
 from compressor.measure.loaded import Loaded
 from compressor.measure.speed.rows import Sample
 from compressor.measure.speed.settings import SpeedSettings
-from compressor.measure.tokens import places
 from compressor.model.forward import made_up_inputs
 from compressor.model.load import first_line
 

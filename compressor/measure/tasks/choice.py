@@ -17,12 +17,10 @@ from compressor.data.dataset import Dataset
 from compressor.data.spec import Role
 from compressor.errors import InputError, printable
 from compressor.measure.batches import Rows
-from compressor.measure.continuations import Reading, losses, scored_logits
 from compressor.measure.distance import kl
 from compressor.measure.evidence import Answers, Metric, Task
-from compressor.measure.loaded import Kind, Loaded, Preparations
-from compressor.measure.statistics import Floats, Mean
-from compressor.measure.tokens import (
+from compressor.measure.language.continuations import Reading, losses, scored_logits
+from compressor.measure.language.tokens import (
     any_start,
     described,
     digest,
@@ -33,6 +31,8 @@ from compressor.measure.tokens import (
     require_embedded,
     tokenizer,
 )
+from compressor.measure.loaded import Kind, Loaded, Preparations
+from compressor.measure.statistics import Floats, Mean
 
 Numbers: TypeAlias = NDArray[np.int64]
 

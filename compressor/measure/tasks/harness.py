@@ -23,9 +23,9 @@ from blake3 import blake3
 
 from compressor.errors import InputError, UsageError, printable
 from compressor.measure.evidence import Answers, Better, Metric, Task
+from compressor.measure.language.tokens import described, tokenizer
 from compressor.measure.loaded import Loaded, Preparation, Preparations
 from compressor.measure.statistics import Floats, Mean, Ratio, Statistic
-from compressor.measure.tokens import described, tokenizer
 from compressor.model.load import first_line, quiet
 
 _SEED: Final = 1234

@@ -15,8 +15,8 @@ from compressor.errors import InputError
 from compressor.measure import classes
 from compressor.measure.batches import HIDDEN_ITEMS, Rows
 from compressor.measure.evidence import Answers, Metric, Task
-from compressor.measure.images import FILE, preprocessing
 from compressor.measure.loaded import Kind, Loaded, Preparations
+from compressor.measure.vision.images import FILE, preprocessing
 from compressor.model.load import first_line
 
 
@@ -45,7 +45,7 @@ class ImageClassification(Task):
     def answers(self, model: Loaded) -> Answers:
         images = self.dataset.values["image"]
         names = model.config.id2label
-        labels = classes.class_numbers(self.dataset.values["label"], names, self.data)
+        labels, _ = classes.class_numbers(self.dataset.values["label"], names, self.data)
         prepared, rows, seen = preprocessing(model), Rows(self.count), blake3()
         for start in range(0, self.count, model.batch_size):
             indices = range(start, min(start + model.batch_size, self.count))

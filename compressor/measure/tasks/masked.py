@@ -16,13 +16,11 @@ from numpy.typing import NDArray
 from compressor.data.dataset import Dataset
 from compressor.errors import InputError
 from compressor.measure.batches import HIDDEN_ITEMS, Rows, by_length
-from compressor.measure.continuations import losses, padded
-from compressor.measure.divergence import divergence
 from compressor.measure.evidence import Answers, Metric, Task
-from compressor.measure.kept import KeptLogits
-from compressor.measure.loaded import Kind, Loaded, Preparations
-from compressor.measure.statistics import Ratio
-from compressor.measure.tokens import (
+from compressor.measure.language.continuations import losses, padded
+from compressor.measure.language.divergence import divergence
+from compressor.measure.language.kept import KeptLogits
+from compressor.measure.language.tokens import (
     collapse,
     described,
     digest,
@@ -32,7 +30,9 @@ from compressor.measure.tokens import (
     require_embedded,
     tokenizer,
 )
-from compressor.measure.windows import Blocks, Finished, blocks, pieces
+from compressor.measure.language.windows import Blocks, Finished, blocks, pieces
+from compressor.measure.loaded import Kind, Loaded, Preparations
+from compressor.measure.statistics import Ratio
 
 Arrays: TypeAlias = dict[str, NDArray[Any]]
 

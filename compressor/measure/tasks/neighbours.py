@@ -15,8 +15,8 @@ from numpy.typing import NDArray
 
 from compressor.data.dataset import Dataset
 from compressor.errors import InputError
-from compressor.measure.distance import unit
-from compressor.measure.embedding import (
+from compressor.measure.distance import nearest
+from compressor.measure.encoders.embedding import (
     embedded,
     embedding_distances,
     embedding_preparations,
@@ -30,8 +30,6 @@ from compressor.measure.statistics import Floats, Mean
 Numbers: TypeAlias = NDArray[np.int64]
 
 NEIGHBOURS: Final = 5
-_ROWS: Final = 512
-"""Items that are compared with all others at once."""
 
 
 def fits(kind: Kind, dataset: Dataset) -> bool:
@@ -111,13 +109,8 @@ class Neighbours(Task):
 
 def nearest_labels(rows: NDArray[Any], labels: Numbers, neighbours: int = NEIGHBOURS) -> Numbers:
     """The label of most of the nearest other rows, by cosine; of tied ones that of the nearest."""
-    directions, found = unit(rows), np.empty(len(rows), dtype=labels.dtype)
-    for start in range(0, len(rows), _ROWS):
-        similar = directions[start : start + _ROWS] @ directions.T
-        own = np.arange(len(similar))
-        similar[own, start + own] = -np.inf
-        near = labels[np.argsort(-similar, axis=1, kind="stable")[:, :neighbours]]
-        # How many neighbours share the label of each; the first of the most is the nearest.
-        votes = (near[:, :, None] == near[:, None, :]).sum(axis=2)  # (rows, neighbours)
-        found[start : start + _ROWS] = near[own, votes.argmax(axis=1)]
+    near = labels[np.stack(list(nearest(rows, neighbours)))]
+    # How many neighbours share the label of each; the first of the most is the nearest.
+    votes = (near[:, :, None] == near[:, None, :]).sum(axis=2)  # (rows, neighbours)
+    found: Numbers = near[np.arange(len(rows)), votes.argmax(axis=1)]
     return found

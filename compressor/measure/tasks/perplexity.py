@@ -13,14 +13,12 @@ from numpy.typing import NDArray
 from compressor.data.dataset import Dataset
 from compressor.errors import UsageError
 from compressor.measure.batches import Rows
-from compressor.measure.continuations import Reading, losses, scored_logits
-from compressor.measure.divergence import divergence
 from compressor.measure.evidence import Answers, Metric, Task
-from compressor.measure.kept import KeptLogits
-from compressor.measure.loaded import Kind, Loaded, Preparations
-from compressor.measure.repetition import NEW_TOKENS, PROMPT, loops
-from compressor.measure.statistics import Mean, Ratio
-from compressor.measure.tokens import (
+from compressor.measure.language.continuations import Reading, losses, scored_logits
+from compressor.measure.language.divergence import divergence
+from compressor.measure.language.kept import KeptLogits
+from compressor.measure.language.repetition import NEW_TOKENS, PROMPT, loops
+from compressor.measure.language.tokens import (
     any_start,
     collapse,
     described,
@@ -32,7 +30,9 @@ from compressor.measure.tokens import (
     require_embedded,
     tokenizer,
 )
-from compressor.measure.windows import Blocks, Finished, blocks, predicted
+from compressor.measure.language.windows import Blocks, Finished, blocks, predicted
+from compressor.measure.loaded import Kind, Loaded, Preparations
+from compressor.measure.statistics import Mean, Ratio
 
 Arrays: TypeAlias = dict[str, NDArray[Any]]
 

@@ -9,7 +9,7 @@ from typing import ClassVar, final
 import numpy as np
 
 from compressor.data.dataset import Dataset
-from compressor.measure.embedding import (
+from compressor.measure.encoders.embedding import (
     cosines,
     embedded,
     embedding_distances,

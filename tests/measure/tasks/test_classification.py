@@ -15,9 +15,10 @@ from scipy.special import rel_entr, softmax
 from sklearn.metrics import f1_score
 
 from compressor.errors import InputError
+from compressor.measure.classes import class_numbers, macro_f1
 from compressor.measure.evidence import Answers
 from compressor.measure.loaded import Loaded
-from compressor.measure.tasks.classification import Classification, classes, fits, macro_f1
+from compressor.measure.tasks.classification import Classification, fits
 
 # Logits of about 4 in fp32, through two blocks whose weights amplify rounding: 2e-5 was seen where
 # batches differ. Padding that leaks changes a logit by more than 1.
@@ -130,7 +131,7 @@ def test_a_pair_is_read_as_a_pair(tmp_path: Path) -> None:
 def test_labels_are_matched_in_one_way_for_all(
     labels: list[Any], names: dict[int, str], expected: list[int], how: str
 ) -> None:
-    found, said_how = classes(labels, names, "rows")
+    found, said_how = class_numbers(labels, names, "rows")
 
     assert found.tolist() == expected
     assert said_how == how
@@ -150,7 +151,7 @@ def test_a_label_without_a_class_is_refused_with_both_vocabularies(
     labels: list[Any], names: dict[int, str]
 ) -> None:
     with pytest.raises(InputError) as refused:
-        classes(labels, names, "rows")
+        class_numbers(labels, names, "rows")
 
     assert refused.value.id == "DATA-LABELS"
     assert all(str(each) in refused.value.found for each in [*labels, *names.values()])

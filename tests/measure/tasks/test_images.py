@@ -16,9 +16,9 @@ from transformers import (
 from compressor.data.dataset import Dataset
 from compressor.data.spec import Spec
 from compressor.errors import InputError
-from compressor.measure.images import FILE
 from compressor.measure.loaded import Loaded
 from compressor.measure.tasks.images import ImageClassification, fits
+from compressor.measure.vision.images import FILE
 
 MEAN, SPREAD = (0.5, 0.4, 0.3), (0.25, 0.5, 0.2)
 STATED = {

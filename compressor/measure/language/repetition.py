@@ -11,9 +11,9 @@ from typing import Any, Final
 import numpy as np
 import torch
 
+from compressor.measure.language.tokens import places
 from compressor.measure.loaded import Loaded
 from compressor.measure.statistics import Floats
-from compressor.measure.tokens import places
 from compressor.model.load import quiet
 
 PROMPT: Final = 32

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 import torch
 
-from compressor.measure.pooling import MODES, pooled
+from compressor.measure.encoders.pooling import MODES, pooled
 
 # Sums of at most 7 numbers near 1 in fp32: a few 2^-24 relative. A mode confused with another
 # differs by tenths.

@@ -6,8 +6,8 @@ import torch
 from transformers import ConvNextConfig, ResNetConfig, ViTConfig
 
 from compressor.errors import InputError, RefusedError
-from compressor.measure.images import FILE, preprocessing
 from compressor.measure.loaded import Loaded
+from compressor.measure.vision.images import FILE, preprocessing
 
 VIT = {
     "image_processor_type": "ViTImageProcessor",

@@ -11,8 +11,8 @@ from benchreports import bench_report, changed, finite, mean, right
 from hypothesis import given
 from hypothesis import strategies as st
 
-from compressor.measure.gates import GateResult
-from compressor.measure.verdict import Verdict, of_bench, over
+from compressor.measure.judgement.gates import GateResult
+from compressor.measure.judgement.verdict import Verdict, of_bench, over
 from compressor.tolerance import parse
 
 NOISE = np.random.default_rng(5).standard_normal(100)

@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from compressor.measure.judging import (
+from compressor.measure.judgement.judging import (
     FEWEST_ITEMS,
     Comparison,
     Measured,

@@ -11,16 +11,16 @@ import torch
 from numpy.typing import NDArray
 
 from compressor.measure.batches import Rows
-from compressor.measure.chain import Chain, read_chain
 from compressor.measure.constant import Constant
 from compressor.measure.distance import cosine_distance, neighbour_overlap, rank_me, unit
-from compressor.measure.divergence import PositionQuantile
+from compressor.measure.encoders.chain import Chain, read_chain
+from compressor.measure.encoders.pooling import pooled
+from compressor.measure.encoders.sequences import Sequences, longest, preparations, read, sequences
 from compressor.measure.evidence import Answers, Metric
+from compressor.measure.language.divergence import PositionQuantile
+from compressor.measure.language.tokens import described, require_embedded, tokenizer
 from compressor.measure.loaded import Loaded, Preparation
-from compressor.measure.pooling import pooled
-from compressor.measure.sequences import Sequences, longest, preparations, read, sequences
 from compressor.measure.statistics import Floats, Mean
-from compressor.measure.tokens import described, require_embedded, tokenizer
 
 Array = NDArray[Any]
 

@@ -15,7 +15,7 @@ from typing import Any, Final, TypeAlias, TypeVar, final
 from pydantic import BaseModel, ConfigDict, TypeAdapter, ValidationError
 
 from compressor.errors import InputError, listing, printable
-from compressor.measure.pooling import Mode
+from compressor.measure.encoders.pooling import Mode
 
 T = TypeVar("T")
 Modes: TypeAlias = tuple[Mode, ...]

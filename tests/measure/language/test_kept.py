@@ -13,9 +13,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from compressor.errors import ResourceError
-from compressor.measure import kept
 from compressor.measure.distance import kl
-from compressor.measure.kept import KEPT_BYTES, KEPT_POSITIONS, KeptLogits, kept_positions
+from compressor.measure.language import kept
+from compressor.measure.language.kept import KEPT_BYTES, KEPT_POSITIONS, KeptLogits, kept_positions
 
 
 @given(st.integers(1, 10**7), st.integers(1, 300_000))

@@ -11,8 +11,8 @@ from dataclasses import dataclass
 from typing import Final, Literal, TypeAlias, final
 
 from compressor.errors import printable
-from compressor.measure.judging import Measured
-from compressor.measure.readback import BenchTables, ItemRow, MetricRow
+from compressor.measure.judgement.judging import Measured
+from compressor.measure.judgement.readback import BenchTables, ItemRow, MetricRow
 from compressor.measure.statistics import (
     CONFIDENCE,
     Floats,

@@ -10,7 +10,7 @@ import pytest
 import tinyencoders as tiny
 
 from compressor.errors import InputError
-from compressor.measure.chain import Chain, read_chain
+from compressor.measure.encoders.chain import Chain, read_chain
 
 
 def test_without_a_chain_the_mean_over_tokens_is_assumed(tmp_path: Path) -> None:

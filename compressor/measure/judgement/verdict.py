@@ -8,8 +8,8 @@ from dataclasses import dataclass
 from typing import Any, Literal, TypeAlias, final
 
 from compressor.errors import printable
-from compressor.measure.gates import Gate, GateResult, judge
-from compressor.measure.readback import BenchTables, read_back
+from compressor.measure.judgement.gates import Gate, GateResult, judge
+from compressor.measure.judgement.readback import BenchTables, read_back
 from compressor.tolerance import Drop
 
 Word: TypeAlias = Literal["ACCEPT", "REGRESSION", "INCONCLUSIVE", "ANOMALOUS"]

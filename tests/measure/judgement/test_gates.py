@@ -10,7 +10,7 @@ import pytest
 from benchreports import bench_report, changed, mean, right
 from pydantic import ValidationError
 
-from compressor.measure.gates import Gate, GateResult, evaluate
+from compressor.measure.judgement.gates import Gate, GateResult, evaluate
 from compressor.measure.statistics import (
     Mean,
     Ratio,

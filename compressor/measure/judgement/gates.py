@@ -15,11 +15,18 @@ from typing import Literal, TypeAlias, final
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
 from compressor.errors import listing, printable
-from compressor.measure.judging import Comparison, Judgement, Measured, Status, counted, judged
-from compressor.measure.pairing import MISSING, NONFINITE, Fault, alone, ratio, worsening
-from compressor.measure.readback import BenchTables, MetricRow, read_back
+from compressor.measure.judgement.judging import (
+    Comparison,
+    Judgement,
+    Measured,
+    Status,
+    counted,
+    judged,
+)
+from compressor.measure.judgement.pairing import MISSING, NONFINITE, Fault, alone, ratio, worsening
+from compressor.measure.judgement.readback import BenchTables, MetricRow, read_back
+from compressor.measure.judgement.wording import of_change, of_number
 from compressor.measure.statistics import CONFIDENCE, Interval
-from compressor.measure.wording import of_change, of_number
 from compressor.report import Report
 from compressor.tolerance import DropField
 

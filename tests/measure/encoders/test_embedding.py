@@ -14,7 +14,7 @@ import torch
 from numpy.typing import NDArray
 
 from compressor.checkpoint.package import packaged_folder
-from compressor.measure.embedding import (
+from compressor.measure.encoders.embedding import (
     embedded,
     embedding_distances,
     embedding_preparations,

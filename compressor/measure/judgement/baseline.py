@@ -7,7 +7,7 @@ from dataclasses import replace
 from typing import Final
 
 from compressor.errors import InputError, listing, printable
-from compressor.measure.readback import BenchTables, MetricRow, ModelRow
+from compressor.measure.judgement.readback import BenchTables, MetricRow, ModelRow
 
 _SUFFIX: Final = " (baseline)"
 

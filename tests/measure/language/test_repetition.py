@@ -12,7 +12,7 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
-from compressor.measure.repetition import LONGEST_PERIOD, is_loop, loops
+from compressor.measure.language.repetition import LONGEST_PERIOD, is_loop, loops
 
 TOKENS = st.lists(st.integers(0, 1000), max_size=20)
 

@@ -15,8 +15,8 @@ from numpy.typing import NDArray
 
 from compressor.checkpoint.read.strict_json import MalformedJson, parse_object
 from compressor.errors import InputError, RefusedError, printable
-from compressor.measure.image_shape import channel_count, image_size
 from compressor.measure.loaded import Loaded, Preparation
+from compressor.measure.vision.image_shape import channel_count, image_size
 from compressor.model.load import first_line, quiet
 
 Image: TypeAlias = NDArray[np.uint8]

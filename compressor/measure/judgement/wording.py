@@ -6,14 +6,14 @@ from collections.abc import Mapping
 from typing import Final
 
 from compressor.errors import printable
-from compressor.measure.judging import (
+from compressor.measure.judgement.judging import (
     FEWEST_ITEMS,
     Comparison,
     Judgement,
     Measured,
     too_few,
 )
-from compressor.measure.readback import MetricRow
+from compressor.measure.judgement.readback import MetricRow
 
 _REQUIRED: Final[Mapping[Comparison, str]] = {
     "<=": "at most",

@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from compressor.errors import CompressorError
-from compressor.measure.windows import Finished, Window, blocks, pieces, predicted
+from compressor.measure.language.windows import Finished, Window, blocks, pieces, predicted
 
 LENGTHS = st.integers(0, 200)
 CONTEXTS = st.integers(1, 70)

@@ -14,9 +14,9 @@ import torch
 
 from compressor.errors import InputError, printable
 from compressor.measure.batches import HIDDEN_ITEMS, by_length
-from compressor.measure.continuations import padded
+from compressor.measure.language.continuations import padded
+from compressor.measure.language.tokens import described, digest, longest_input
 from compressor.measure.loaded import MAX_LENGTH, Loaded, Preparation
-from compressor.measure.tokens import described, digest, longest_input
 
 MANY_UNKNOWN: Final = 0.1
 """Share of unknown tokens from which on the texts are not what the tokenizer was made for."""

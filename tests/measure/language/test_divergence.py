@@ -9,8 +9,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from compressor.measure import divergence as module
-from compressor.measure.divergence import PositionQuantile, divergence
+from compressor.measure.language import divergence as module
+from compressor.measure.language.divergence import PositionQuantile, divergence
 
 
 @given(

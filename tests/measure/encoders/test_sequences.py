@@ -9,7 +9,7 @@ import tinyencoders as encoders
 import tinylanguage as tiny
 
 from compressor.errors import InputError
-from compressor.measure.sequences import Length, longest, preparations, sequences
+from compressor.measure.encoders.sequences import Length, longest, preparations, sequences
 
 
 def test_a_text_keeps_its_frame_when_it_is_cut(tmp_path: Path) -> None:

@@ -10,7 +10,7 @@ import pytest
 import tinylanguage as tiny
 
 from compressor.errors import CompressorError
-from compressor.measure.tokens import (
+from compressor.measure.language.tokens import (
     any_start,
     collapse,
     digest,

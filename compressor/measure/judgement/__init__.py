@@ -1,0 +1,1 @@
+"""From numbers to pass, fail or inconclusive, and to one word over all of them."""

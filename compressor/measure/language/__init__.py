@@ -1,0 +1,1 @@
+"""Texts as tokens, windows and logits: what every question to a language model needs."""
