@@ -21,7 +21,9 @@ import numpy as np
 from timing import machine, markdown
 
 import compressor
+from compressor.measure.judgement.verdict import of_bench
 from compressor.measure.statistics import Spearman
+from compressor.tolerance import parse
 
 RESULTS = Path(__file__).parent / "results"
 SPARSITIES = ("0.3", "0.5", "0.7", "2:4", "4:8", "8:16")
@@ -83,16 +85,18 @@ def span(row: Mapping[str, Any], low: str, high: str) -> str:
     return "–" if row[low] is None else f"{row[low]:.4f} to {row[high]:.4f}"
 
 
-def verdicts(
-    source: str, sparsities: Sequence[str], folder: Path, data: Sequence[str], **fields: Any
-) -> list[dict[str, Any]]:
-    """The verdict on each compression by itself."""
+def verdicts(report: compressor.Report) -> list[dict[str, Any]]:
+    """The verdict on each compression by itself, at the default of 1 % of the dense score."""
+    dense = report.summary["dense"]
     rows = []
-    for sparsity in sparsities:
-        facts = compared(source, [sparsity], folder, data, **fields).summary
-        rows.append(
-            {"sparsity": sparsity, "verdict": facts["verdict"], "sentence": facts["sentence"]}
-        )
+    for model in [row["model"] for row in report.tables["models"] if row["model"] != dense]:
+        own = {
+            name: [row for row in table if row.get("model", dense) in (dense, model)]
+            for name, table in report.tables.items()
+        }
+        strange = [each for each in report.summary["anomalies"] if each.startswith(f"{model} ")]
+        found = of_bench(own, parse("1%"), strange)
+        rows.append({"model": model, "verdict": found.word, "sentence": found.sentence})
     return rows
 
 
@@ -156,7 +160,7 @@ def main() -> None:
         every = compared(source, (*SPARSITIES, *MORE), where, sets, num_samples=2000)
         found["MiniLM: scores"] = scores(every)
         found["MiniLM: distance to dense"] = distances(every)
-        found["MiniLM: verdicts"] = verdicts(source, SPARSITIES, where, sets, num_samples=2000)
+        found["MiniLM: verdicts"] = verdicts(every)
         found["MiniLM: Spearman of distance and score over compressions"] = correlations(every)
     if "llama" in wanted:
         source = str(data / "ckpt_wiki_llama")
@@ -168,13 +172,14 @@ def main() -> None:
         every = compared(source, SPARSITIES, where, sets, dtype="float32")
         found["wiki_llama: scores"] = scores(every)
         found["wiki_llama: distance to dense"] = distances(every)
-        found["wiki_llama: verdicts"] = verdicts(source, SPARSITIES, where, sets, dtype="float32")
+        found["wiki_llama: verdicts"] = verdicts(every)
     for name in ("ckpt_mnist_vit", "ckpt_mnist_resnet") if "mnist" in wanted else ():
         source, where = str(data / name), folder / name
         sets = [mnist_test(data, folder)]
-        found[f"{name}: scores"] = scores(compared(source, SPARSITIES, where, sets))
-        found[f"{name}: distance to dense"] = distances(compared(source, SPARSITIES, where, sets))
-        found[f"{name}: verdicts"] = verdicts(source, SPARSITIES, where, sets)
+        every = compared(source, SPARSITIES, where, sets)
+        found[f"{name}: scores"] = scores(every)
+        found[f"{name}: distance to dense"] = distances(every)
+        found[f"{name}: verdicts"] = verdicts(every)
     written = RESULTS / "evidence.json"
     before = json.loads(written.read_text())["tables"] if written.exists() else {}
     document = {"machine": machine(), "tables": {**before, **found}}

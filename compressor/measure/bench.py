@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import platform
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from importlib.metadata import version
@@ -20,7 +19,7 @@ from compressor.measure.judgement import verdict
 from compressor.measure.kinds import kind_of
 from compressor.measure.loaded import Kind
 from compressor.measure.opening import Setting, require_one_kind, resolve_device, resolve_dtype
-from compressor.measure.speed.measure import SpeedSettings, measure_speed
+from compressor.measure.speed.measure import Speed, SpeedSettings, measure_speed, processor
 from compressor.measure.speed.measure import Subject as SpeedSubject
 from compressor.measure.tasks.plan import Asking, Planned, planned, unit_for
 from compressor.tolerance import Drop
@@ -109,6 +108,7 @@ def bench(
         "max_drop": str(request.max_drop),
         "anomalies": strange,
         **_environment(setting),
+        **({} if speed is None else {"load_before": speed.environment["load_average_before"]}),
     }
     return Measured(summary, filled, notes)
 
@@ -133,8 +133,7 @@ def _speed(
     setting: Setting,
     request: Request,
     observe: Observer,
-) -> Any:
-
+) -> Speed:
     def told(done: int, total: int, name: str) -> None:
         observe(Progress(done, total, f"speed of {name}", unit="items"))
 
@@ -188,7 +187,7 @@ def _environment(setting: Setting) -> dict[str, Any]:
         "dtype": setting.dtype,
         "threads": setting.threads,
         "cores": os.cpu_count(),
-        "processor": platform.machine(),
+        "processor": processor(),
         "torch": torch.__version__,
         "transformers": version("transformers"),
         "compressor": version("compressor"),

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+import re
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any, Final, final
@@ -13,7 +14,9 @@ from compressor.checkpoint.read.reader import Checkpoint, Component
 from compressor.errors import InputError, ResourceError, UsageError, listing, printable
 from compressor.measure.kinds import kind_of, measured_component
 from compressor.measure.loaded import Kind, Loaded
-from compressor.model.load import from_files, loading_errors, model_class, quiet
+from compressor.model.load import from_files, loading_errors, model_class, quiet, require_enough
+
+_POOLER: Final = r"(?:^|\.)pooler\."
 
 DTYPES: Final = ("float32", "bfloat16", "float16", "float64")
 
@@ -96,8 +99,8 @@ def opened(
 def _model(checkpoint: Checkpoint, component: Component, kind: Kind, setting: Setting) -> Any:
     cls = model_class(component)
     dtype = getattr(torch, setting.dtype)
-    if kind == "embedding" and (base := _base_class(cls)) is not cls:
-        return _encoder(checkpoint, component, base, dtype)
+    if kind == "embedding":
+        return _encoder(checkpoint, component, cls, dtype)
     model, errors = from_files(checkpoint, component, cls, dtype=dtype)
     if errors:
         raise errors[0]
@@ -113,25 +116,28 @@ def _base_class(cls: Any) -> Any:
 
 
 def _encoder(checkpoint: Checkpoint, component: Component, cls: Any, dtype: Any) -> Any:
-    """The encoder of a checkpoint whose config names a class with a head.
+    """The bare encoder: a stored head is left alone, and a pooler that is not stored not asked."""
+    base = _base_class(cls)
+    path = str(checkpoint.folder / component.prefix)
 
-    A head that is stored is left alone, and a pooler that is not stored is never asked.
-    """
+    def build() -> tuple[Any, Iterable[str]]:
+        return base(base.config_class.from_pretrained(path, local_files_only=True)), [_POOLER]
+
+    require_enough(component, build)
     with quiet():
-        model, info = cls.from_pretrained(
-            str(checkpoint.folder / component.prefix),
+        model, info = base.from_pretrained(
+            path,
             output_loading_info=True,
             ignore_mismatched_sizes=True,
             use_safetensors=True,
             local_files_only=True,
             dtype=dtype,
         )
-    missing = {name for name in info["missing_keys"] if "pooler." not in name}
-    errors = list(
-        loading_errors({**info, "missing_keys": missing, "unexpected_keys": set()}, component)
-    )
-    if errors:
-        raise errors[0]
+    missing = {name for name in info["missing_keys"] if not re.search(_POOLER, name)}
+    unexpected = info["unexpected_keys"] if base is cls else set()
+    found = {**info, "missing_keys": missing, "unexpected_keys": unexpected}
+    for error in loading_errors(found, component):
+        raise error
     return model.eval()
 
 

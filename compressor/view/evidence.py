@@ -63,7 +63,8 @@ def bench(report: Report) -> Described:
         yield Part("speed", _SPEED, _speed(rows))
     yield Part("models", _model_columns(tables["models"]), tables["models"])
     yield (
-        f"{_safe(facts['device'])}, {facts['threads']} threads, {_safe(facts['dtype'])}; torch "
+        f"{_safe(facts['device'])} ({_safe(facts['processor'])}), {facts['threads']} threads, "
+        f"{_safe(facts['dtype'])}; torch "
         f"{_safe(facts['torch'])}, transformers {_safe(facts['transformers'])}"
     )
     if rows := _same_for_all(tables["preparations"]):

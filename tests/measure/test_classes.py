@@ -46,11 +46,12 @@ def test_five_of_six_classes_are_forgiven():
 
     found = values(classes.scores(logits, np.arange(6), ""))
 
-    assert found == {"accuracy": pytest.approx(1 / 6), "top5-accuracy": pytest.approx(5 / 6)}
+    assert found["accuracy"] == pytest.approx(1 / 6)
+    assert found["top5-accuracy"] == pytest.approx(5 / 6)
 
 
 def test_five_classes_have_no_top_five():
-    assert set(values(classes.scores(np.eye(5), np.arange(5), ""))) == {"accuracy"}
+    assert "top5-accuracy" not in values(classes.scores(np.eye(5), np.arange(5), ""))
 
 
 def test_distances_against_sums_by_hand():

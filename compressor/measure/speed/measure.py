@@ -17,7 +17,7 @@ from compressor.measure.speed.rows import Sample, SpeedRow, Turn, speed_rows
 from compressor.measure.speed.sentence import speed_sentence, spoken_of
 from compressor.measure.speed.settings import SpeedSettings, Subject
 
-__all__ = ["Speed", "SpeedSettings", "Subject", "measure_speed"]
+__all__ = ["Speed", "SpeedSettings", "Subject", "measure_speed", "processor"]
 
 SpeedObserver: TypeAlias = Callable[[int, int, str], None]
 """Told how many turns are done, of how many, and whose turn it is."""
@@ -113,11 +113,11 @@ def _environment(answer: Mapping[str, Any], load_before: float) -> dict[str, Any
         "threads": answer["threads"],
         "cores": os.cpu_count(),
         "load_average_before": round(load_before, 2),
-        "processor": _processor(),
+        "processor": processor(),
     }
 
 
-def _processor() -> str:
+def processor() -> str:
     """The processor's name where the system tells it, else its architecture."""
     listed = Path("/proc/cpuinfo")
     lines = listed.read_text().splitlines() if listed.exists() else []

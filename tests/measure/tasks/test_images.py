@@ -125,7 +125,7 @@ def test_a_model_is_right_about_labels_from_pixels_made_by_hand(tmp_path, cls):
     answers = asked(task, model)
 
     assert len(set(answers.arrays["labels"].tolist())) > 1
-    assert values(task.metrics(answers)) == {"accuracy": 1.0, "top5-accuracy": 1.0}
+    assert set(values(task.metrics(answers)).values()) == {1.0}
     with torch.no_grad():
         expected = model.model(pixel_values=by_hand(noise())).logits.numpy()
     # The pixels differ by the rounding of fp32 alone: 2^-24 over a few thousand operations.
@@ -186,7 +186,7 @@ def test_the_definition_says_how_the_pixels_were_made(tmp_path):
     model = tiny(ViTForImageClassification, tmp_path)
     task = ImageClassification(planted(model, noise(4)))
 
-    [accuracy, _] = task.metrics(asked(task, model))
+    [accuracy, *_] = task.metrics(asked(task, model))
 
     assert accuracy.is_headline
     assert (
