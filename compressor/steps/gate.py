@@ -6,22 +6,18 @@ from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Any, ClassVar, Final, Literal, final
+from typing import ClassVar, Literal, final
 
 from pydantic import Field, ValidationError
 
-from compressor.checkpoint.read.strict_json import MalformedJson, parse_object
-from compressor.errors import InputError, UsageError, printable
+from compressor.errors import UsageError, printable
 from compressor.measure.judgement import gates, verdict
 from compressor.measure.judgement.baseline import rebased
 from compressor.measure.judgement.readback import BenchTables, read_back
-from compressor.report import SCHEMA, Report, Value
-from compressor.step import REPORT, Check, RunOptions, Step
+from compressor.report import Report, Value
+from compressor.reports import reports_at, unreadable
+from compressor.step import Check, RunOptions, Step
 from compressor.tolerance import DropField, parse
-
-_RUN: Final = "run.json"
-_LARGEST: Final = 1 << 30
-_DEEPEST: Final = 32
 
 
 @final
@@ -118,64 +114,15 @@ class Gate(Step):
 
 def _benches(path: Path) -> list[_Bench]:
     """The report in a file or a folder, or those of bench that a run left, in their order."""
-    if path.is_dir() and (path / _RUN).is_file():
-        listed = _object(path / _RUN).get("steps")
-        names = [
-            str(each["path"])
-            for each in (listed if isinstance(listed, list) else [])
-            if isinstance(each, dict) and _is_bench(each.get("step")) and _is_name(each.get("path"))
-        ]
-        if not names:
-            raise _unreadable(path / _RUN, "a run without a bench, expected one that has it")
-        return [_bench(path / name / REPORT) for name in names]
-    return [_bench(path / REPORT if path.is_dir() else path)]
+    return [_bench(file, report) for file, report in reports_at(path, "bench")]
 
 
-def _is_bench(step: object) -> bool:
-    return isinstance(step, dict) and step.get("step") == "bench"
-
-
-def _is_name(path: object) -> bool:
-    """Whether it is the name of a folder inside the run's: a record may come from a stranger."""
-    return isinstance(path, str) and Path(path).name == path
-
-
-def _bench(path: Path) -> _Bench:
-    content = _object(path)
-    if content.get("schema") != SCHEMA:
-        schema = printable(content.get("schema"), 60)
-        raise _unreadable(path, f"the schema `{schema}`, expected `{SCHEMA}`")
+def _bench(file: Path, report: Report) -> _Bench:
     try:
-        report = Report.from_dict(content)
-        if not _is_bench(report.step):
-            raise _unreadable(path, "a report of another step, expected one of bench")
         return _Bench(report, read_back(report.tables))
     except ValidationError as error:
         first = error.errors(include_url=False)[0]
         place = "/".join(str(part) for part in first["loc"])
-        raise _unreadable(path, f"{error.title} {place}: {first['msg']}") from None
+        raise unreadable(file, f"{error.title} {place}: {first['msg']}") from None
     except (KeyError, TypeError, AttributeError) as error:
-        raise _unreadable(path, f"not the parts of a report: {error}") from None
-
-
-def _object(path: Path) -> dict[str, Any]:
-    try:
-        if path.is_file() and path.stat().st_size > _LARGEST:
-            raise _unreadable(path, f"more than {_LARGEST} bytes, expected a report")
-        if path.exists() and not path.is_file():
-            raise _unreadable(path, "something that is no file, expected a report")
-        return parse_object(path.read_bytes(), _DEEPEST, is_strict=True)
-    except OSError as error:
-        raise _unreadable(path, error.strerror or type(error).__name__) from None
-    except MalformedJson as error:
-        raise _unreadable(path, f"{error}, expected strict JSON") from None
-
-
-def _unreadable(path: Path, found: str) -> InputError:
-    return InputError(
-        "REPORT-UNREADABLE",
-        "this is not a report that compressor bench wrote",
-        at=path,
-        found=printable(found, 300),
-        do="name the report.json of a bench, or the folder that holds it",
-    )
+        raise unreadable(file, f"not the tables of a bench: {error}") from None

@@ -1,6 +1,6 @@
 """A hub data set offline is one in the cache or an error; a script is never run."""
 
-from __future__ import annotations
+from __future__ import socket
 
 from pathlib import Path
 
@@ -37,11 +37,17 @@ def test_an_id_is_told_from_a_path(location: str, is_id: bool) -> None:
 
 
 @pytest.mark.parametrize("location", ["org/name", "org/name@main", "hub:name"])
-def test_offline_a_data_set_that_is_not_in_the_cache_is_missed(location: str) -> None:
+def test_offline_a_data_set_that_is_not_in_the_cache_is_missed_and_nothing_is_asked(
+    location: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    asked: list[object] = []
+    monkeypatch.setattr(socket, "getaddrinfo", lambda *address, **_: asked.append(address))
+
     with pytest.raises(NetworkError) as caught:
         load(parse_spec(location), offline=True)
 
     assert (caught.value.id, caught.value.exit_code) == ("OFFLINE-MISS", 7)
+    assert asked == []
 
 
 def test_a_script_is_refused_and_not_run(tmp_path: Path) -> None:

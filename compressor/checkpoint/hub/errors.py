@@ -80,7 +80,7 @@ def offline_miss(where: str, found: str) -> NetworkError:
     """Offline, and the local cache does not hold what is asked for."""
     return NetworkError(
         "OFFLINE-MISS",
-        "the local hub cache does not hold this model, and no connection may be opened",
+        "the local hub cache does not hold this repository, and no connection may be opened",
         at=where,
         found=found,
         do="run once without --offline and HF_HUB_OFFLINE, or name a local folder",
