@@ -1,7 +1,8 @@
 """A hub data set offline is one in the cache or an error; a script is never run."""
 
-from __future__ import socket
+from __future__ import annotations
 
+import socket
 from pathlib import Path
 
 import datasets
