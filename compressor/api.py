@@ -6,7 +6,9 @@ import inspect as inspect_module
 from collections.abc import Callable, Sequence
 from difflib import get_close_matches
 from pathlib import Path
-from typing import Any
+from typing import Any, get_origin
+
+from pydantic.fields import FieldInfo
 
 from compressor.errors import UsageError, listing, printable
 from compressor.report import Report
@@ -75,15 +77,25 @@ def _call(kind: type[Step], model: str | Path, fields: dict[str, Any]) -> Report
     for name in fields:
         if name not in known:
             raise _unknown(name, known)
-    values = {name: _as_written(value) for name, value in fields.items()}
+    several = {name for name, field in kind.model_fields.items() if _is_several(field)}
+    values = {name: _as_written(value, name in several) for name, value in fields.items()}
     options = {name: values.pop(name) for name in RunOptions.model_fields if name in values}
     return run(parsed(kind, values), str(model), parsed(RunOptions, options), keeps=False)
 
 
-def _as_written(value: object) -> object:
-    """A number as its text: 0.1 is one tenth as it is written, though no float is."""
+def _is_several(field: FieldInfo) -> bool:
+    return get_origin(field.annotation) is tuple
+
+
+def _as_written(value: object, is_one_of_several: bool) -> object:
+    """As a recipe has it: a path and a number as text, one text where there may be several.
+
+    0.1 is one tenth as it is written, though no float is.
+    """
     is_number = isinstance(value, int | float) and not isinstance(value, bool)
-    return str(value) if is_number else value
+    if is_number or isinstance(value, Path):
+        value = str(value)
+    return (value,) if is_one_of_several and isinstance(value, str) else value
 
 
 def _unknown(name: str, known: list[str]) -> UsageError:

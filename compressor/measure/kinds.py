@@ -13,13 +13,31 @@ from compressor.model.subconfig import model_type
 
 _BY_CLASS: Final[Mapping[str, Kind]] = {
     "ForCausalLM": "causal-lm",
+    "WithLMHeadModel": "masked-lm",
     "LMHeadModel": "causal-lm",
     "ForMaskedLM": "masked-lm",
     "ForSequenceClassification": "text-classification",
     "ForImageClassification": "image-classification",
+    "ForImageClassificationWithTeacher": "image-classification",
     "ForPrediction": "forecasting",
 }
-"""How the name of a class ends, and what such a class does."""
+"""How the name of a class ends, and what such a class does; the first that fits."""
+
+_SPEECH: Final = frozenset(
+    {
+        "data2vec-audio",
+        "hubert",
+        "sew",
+        "sew-d",
+        "unispeech",
+        "unispeech-sat",
+        "wav2vec2",
+        "wav2vec2-bert",
+        "wav2vec2-conformer",
+        "wavlm",
+    }
+)
+"""Model types that hear: the sequence that they classify is no text."""
 
 _ENCODERS: Final = frozenset(
     {
@@ -66,6 +84,8 @@ def kind_of(checkpoint: Checkpoint) -> Kind:
     config = component.config or {}
     if "modules.json" in checkpoint.companions:
         return "embedding"
+    if model_type(config) in _SPEECH:
+        return "other"
     names = config.get("architectures")
     name = str(names[0]) if isinstance(names, list) and names else ""
     for ending, kind in _BY_CLASS.items():

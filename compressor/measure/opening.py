@@ -38,8 +38,8 @@ def resolve_device(asked: str) -> str:
     if asked == "auto":
         return "cuda" if torch.cuda.is_available() else "cpu"
     try:
-        torch.empty(1, device=asked)
-    except (RuntimeError, AssertionError, NotImplementedError) as error:
+        torch.zeros(1, device=asked).item()  # which `meta`, where nothing is computed, cannot give
+    except (RuntimeError, AssertionError, ImportError) as error:
         reason = printable(str(error).split("\n")[0])
         raise UsageError(
             "DEVICE",

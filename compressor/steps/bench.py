@@ -116,7 +116,9 @@ def _names(sources: list[Source]) -> list[str]:
     names = [source.name for source in sources]
     if len(set(names)) < len(names):
         names = [f"{source.folder.parent.name}/{source.name}" for source in sources]
-    return [
-        name if names.count(name) == 1 else f"{name}#{names[: place + 1].count(name)}"
-        for place, name in enumerate(names)
-    ]
+    found: list[str] = []
+    for name in names:
+        numbered = (f"{name}#{number}" for number in range(1, len(names) + 1))
+        is_alone = names.count(name) == 1
+        found.append(name if is_alone else next(each for each in numbered if each not in (*names, *found)))
+    return found

@@ -34,7 +34,8 @@ def headline(report: Report) -> str:
 def bench(report: Report) -> Described:
     """Verdict, accuracy, distance to dense, speed, and how inputs were prepared."""
     facts, tables = report.summary, report.tables
-    yield named(report) + (f" against {_safe(facts['dense'])}" if facts["dense"] else "")
+    is_compared = facts["dense"] not in (None, report.source["name"])
+    yield named(report) + (f" against {_safe(facts['dense'])}" if is_compared else "")
     yield from _verdict(facts)
     for each in _listed(facts["anomalies"]):
         yield f"anomaly: {_safe(each)}"

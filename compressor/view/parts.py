@@ -67,7 +67,7 @@ def text(column: str, value: Any) -> str:
         return f"{value:.4g}"
     if isinstance(value, list):
         return "×".join(map(str, value))
-    return printable(value)
+    return printable(value, 300)
 
 
 def named(report: Report) -> str:

@@ -81,7 +81,7 @@ def _undecided(measured: Measured, judgement: Judgement, question: str) -> str:
         )
     if more is None:
         return f", but no number of items decides {question}: it lies on the limit itself"
-    return f", which does not decide {question}; about {more} more items would"
+    return f", which does not decide {question}; about {more:,} more items would"
 
 
 def _change(row: MetricRow, worse: Measured, confidence: float) -> str:

@@ -112,6 +112,14 @@ def planned(
             found=f"{listing(strange)}, expected one of: {listing(known, 20)}, lm-eval:TASK",
             do="correct the name, or leave --tasks out",
         )
+    if names and not datasets:
+        raise UsageError(
+            "BENCH-NOTHING",
+            "tasks are named, and no data that they could be asked about",
+            at="--tasks",
+            found=f"{listing(names)} without data, expected a data set for them",
+            do="give --data SPEC, or leave --tasks out",
+        )
     _require_unlike_names(datasets)
     found = []
     for dataset in datasets:
