@@ -1,4 +1,4 @@
-.PHONY: check test format
+.PHONY: check test format look
 
 check:
 	ruff format --check .
@@ -12,3 +12,6 @@ test:
 format:
 	ruff format .
 	ruff check --fix .
+
+look:
+	python benchmarks/look.py $(or $(PAGES),$(error make look PAGES="report.html …")) --folder $(or $(FOLDER),look)

@@ -33,7 +33,7 @@ from compressor.measure.language.continuations import padded
 from compressor.measure.language.tokens import tokenizer
 from compressor.measure.loaded import Loaded
 from compressor.measure.opening import Setting, opened
-from compressor.measure.statistics import interval
+from compressor.measure.resampling import interval
 from compressor.measure.tasks.similarity import Similarity
 
 RESULTS = Path(__file__).parent / "results"

@@ -12,7 +12,7 @@ from importlib.metadata import version
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from compressor.api import bench, diff, gate, inspect, prune, verify
+    from compressor.api import bench, diff, gate, inspect, prune, sweep, verify
     from compressor.errors import CompressorError
     from compressor.model.load import load
     from compressor.report import Report
@@ -26,6 +26,7 @@ _HOMES = {
     "inspect": "compressor.api",
     "load": "compressor.model.load",
     "prune": "compressor.api",
+    "sweep": "compressor.api",
     "verify": "compressor.api",
 }
 
@@ -38,6 +39,7 @@ __all__ = [
     "inspect",
     "load",
     "prune",
+    "sweep",
     "verify",
 ]
 

@@ -18,6 +18,7 @@ from compressor.steps.diff import Diff
 from compressor.steps.gate import Gate
 from compressor.steps.inspect import Inspect
 from compressor.steps.prune import Prune
+from compressor.steps.sweep import Sweep
 from compressor.steps.verify import Verify
 
 
@@ -46,6 +47,11 @@ def bench(model: str | Path, *models: str | Path, **fields: Any) -> Report:
     return _call(Bench, model, {**fields, "models": tuple(map(str, models))})
 
 
+def sweep(model: str | Path, *models: str | Path, **fields: Any) -> Report:
+    """How much can be zero: `sweep("org/name", data=["pairs.csv"])`; kept in `output` if given."""
+    return _call(Sweep, model, {**fields, "models": tuple(map(str, models))})
+
+
 def gate(report: str | Path, **fields: Any) -> Report:
     """Judge a report of `bench`: its status is `failed` unless the verdict is ACCEPT."""
     return _call(Gate, report, fields)
@@ -58,6 +64,8 @@ def _with_fields(function: Callable[..., Report], kind: type[Step]) -> None:
     runs: Sequence[str] = MEASURING if kind.keeps_report else READING
     if kind.makes_checkpoint:
         runs = [*RunOptions.model_fields]
+    elif kind.keeps_parts:
+        runs = [*runs, "resume"]
     options = {name: RunOptions.model_fields[name] for name in runs}
     fields = [
         inspect_module.Parameter(
@@ -115,6 +123,7 @@ for function, kind in (
     (gate, Gate),
     (inspect, Inspect),
     (prune, Prune),
+    (sweep, Sweep),
     (verify, Verify),
 ):
     _with_fields(function, kind)

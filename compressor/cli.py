@@ -21,6 +21,7 @@ from compressor.errors import printable
 from compressor.recipe import shipped
 from compressor.recipe.model import json_schema, load
 from compressor.recipe.run import run_recipe
+from compressor.reporting import report
 from compressor.step import RunOptions
 from compressor.steps import STEPS
 from compressor.view.terminal import Terminal, speak_any_encoding
@@ -118,6 +119,24 @@ def run_command(
         None if outcome.verdict is None else outcome.verdict.model_dump(),
     )
     raise typer.Exit(outcome.exit_code)
+
+
+@app.command("report")
+def report_command(
+    reports: Annotated[
+        list[Path],
+        typer.Argument(
+            metavar="REPORT", help="A report.json, the folder that holds it, or that of a run."
+        ),
+    ],
+    output: Annotated[
+        Path | None,
+        typer.Option("--output", "-o", metavar="FILE", help="The HTML; default report.html."),
+    ] = None,
+    debug: Debug = False,
+) -> None:
+    """Draw reports as one HTML file that needs nothing else, each picture beside it as PNG."""
+    print(report(reports, output))
 
 
 @recipes.command("ls")

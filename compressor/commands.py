@@ -104,6 +104,7 @@ def _run_options(kind: type[Step]) -> dict[str, FieldInfo]:
         names: Sequence[str] = [name for name in RunOptions.model_fields if name != "limits"]
     else:
         names = RUN_OPTIONS.get(_name(kind), MEASURING if kind.keeps_report else READING)
+        names = [*names, "resume"] if kind.keeps_parts else names
     return {name: RunOptions.model_fields[name] for name in names}
 
 

@@ -125,7 +125,16 @@ class Check:
     """The folder that keeps the report where the user names none; empty: it is only shown."""
 
 
-Job: TypeAlias = TensorJob | Check
+@final
+@dataclass(frozen=True)
+class Search:
+    """A check of many parts: each is kept in the folder of the report, for a run that goes on."""
+
+    look: Callable[[Observer, Path | None], Report]
+    default_name: str
+
+
+Job: TypeAlias = TensorJob | Check | Search
 
 
 class Step(BaseModel):
@@ -141,6 +150,12 @@ class Step(BaseModel):
 
     keeps_report: ClassVar[bool] = False
     """Whether its report is evidence, kept in a folder: then `output` has a meaning too."""
+
+    keeps_parts: ClassVar[bool] = False
+    """Whether its report is found part by part, so that `resume` has a meaning as well."""
+
+    finds: ClassVar[Mapping[str, str]] = {}
+    """Fields that a later step of a recipe may take from the report, by keys of its summary."""
 
     looks_again: ClassVar[bool] = False
     """Whether a rerun of a recipe does the step again though nothing seems to have changed."""
@@ -204,13 +219,14 @@ def run(
     """
     job = step.job(model, options)
     output = options.output
-    if output is None and job.default_name and (keeps or not isinstance(job, Check)):
+    if output is None and job.default_name and (keeps or isinstance(job, TensorJob)):
         output = _working_folder() / job.default_name
-    if isinstance(job, Check):
-        if output is None:
-            return job.look(observe)
-        require_free(output, overwrite=options.overwrite)
-        return kept(job.look(observe), output)
+    if isinstance(job, Check | Search):
+        goes_on = isinstance(job, Search) and options.resume
+        if output is not None:
+            require_free(output, overwrite=options.overwrite or goes_on)
+        found = job.look(observe) if isinstance(job, Check) else job.look(observe, output)
+        return found if output is None else kept(found, output)
     assert output is not None, "a tensor job has a name for its output"
     report = rewrite(
         job,

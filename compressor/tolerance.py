@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import re
 from dataclasses import dataclass
 from decimal import Decimal
@@ -27,9 +28,14 @@ class Drop:
         if not (self.amount.is_finite() and self.amount >= 0):
             raise ValueError(f"a drop is a finite number and at least 0, found `{self}`")
 
-    def margin(self, dense_value: float, point: float) -> float:
-        """How far the metric may go, in its own unit; 0 for a share of a dense value of 0."""
+    def margin(self, dense_value: float, point: float | None) -> float:
+        """How far the metric may go, in its own unit; 0 for a share of a dense value of 0.
+
+        NaN for points of a metric that has none, such as an error: no drop is within it.
+        """
         if self.unit == "pt":
+            if point is None:
+                return math.nan
             return float(self.amount * Decimal(repr(float(point))))
         return float(self.amount * abs(Decimal(dense_value)) / 100)
 

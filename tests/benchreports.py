@@ -8,11 +8,17 @@ from typing import Any
 
 import numpy as np
 
-from compressor.measure.statistics import Mean, Statistic, difference, interval
+from compressor.measure.evidence import Unit
+from compressor.measure.resampling import difference, interval
+from compressor.measure.statistics import Mean, Statistic
 from compressor.report import Report
 
 Scores = Mapping[str, Mapping[str, Statistic]]
 """The statistic of each model, by metric: `{"sts/spearman": {"dense": …, "pruned": …}}`."""
+
+
+POINTS = {"share": 0.01, "perplexity": 1.0}
+"""What one point is, in the units that have any."""
 
 
 def mean(values: Sequence[float] | np.ndarray[Any, Any]) -> Mean:
@@ -30,7 +36,7 @@ def bench_report(
     *,
     dense: str | None = "dense",
     better: str | None = "higher",
-    point: float = 0.01,
+    unit: Unit = "share",
     headline: bool = True,
     anomalies: Sequence[str] = (),
     digest: str = "seen",
@@ -59,7 +65,8 @@ def bench_report(
                     "high": finite(own.high),
                     "items": statistic.size,
                     "better": better,
-                    "point": point,
+                    "unit": unit,
+                    "point": POINTS.get(unit),
                     "headline": headline,
                     "definition": "",
                     "dense": None if base is None else dense,

@@ -10,7 +10,8 @@ from pydantic import Field
 from recipe_steps import CATALOGUE, DONE
 
 from compressor.errors import InputError, ResourceError
-from compressor.measure.statistics import Mean, difference, interval
+from compressor.measure.resampling import difference, interval
+from compressor.measure.statistics import Mean
 from compressor.report import Report
 from compressor.step import Check, RunOptions, Step
 
@@ -126,6 +127,7 @@ def _metrics(models: dict[str, Mean], outcome: Outcome) -> Iterator[dict[str, An
             "high": own.high if is_number else None,
             "items": statistic.size,
             "better": "higher",
+            "unit": "share",
             "point": 0.01,
             "headline": True,
             "definition": "of the nearest of the others",

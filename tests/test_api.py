@@ -55,6 +55,14 @@ def test_a_model_and_an_output_may_be_paths() -> None:
     assert compressor.diff(Path("out"), Path("model")).summary["zeros_gained"] == 512
 
 
+def test_one_pattern_is_as_good_as_a_list_of_one() -> None:
+    one = compressor.prune("model", sparsity=0.5, skip="*.q_proj", output="one")
+    several = compressor.prune("model", sparsity=0.5, skip=["*.q_proj"], output="several")
+
+    assert one.step["skip"] == several.step["skip"] == ["*.q_proj"]
+    assert files("one") == files("several")
+
+
 @pytest.mark.parametrize(
     ("name", "hint"),
     [
@@ -110,4 +118,10 @@ def test_help_knows_the_arguments_of_a_function() -> None:
     assert signature.parameters["scope"].default is None
     assert "output" in signature.parameters
     assert "output" not in inspect.signature(compressor.verify).parameters
+    bench = inspect.signature(compressor.bench).parameters
+    assert list(bench)[:2] == ["model", "models"]
+    assert bench["models"].kind is inspect.Parameter.VAR_POSITIONAL
+    assert {"against", "data", "tasks", "speed", "output", "overwrite"} <= set(bench)
+    assert "resume" not in bench
+    assert "output" not in inspect.signature(compressor.gate).parameters
     assert {"prune", "load", "__version__"} <= set(dir(compressor))

@@ -175,6 +175,25 @@ def test_options_of_the_output_are_where_an_output_is_made() -> None:
     assert "--workers" not in clean
 
 
+def test_the_help_of_a_bench_sorts_its_options_into_panels() -> None:
+    text = command("bench", "--help").out
+    titles = ("Arguments", "Options", "Data options", "Run options")
+
+    places = [text.index(f"─ {title} ─") for title in titles]
+    own, data, runs = (
+        set(re.findall(r"--[a-z][a-z-]+", text[start:end]))
+        for start, end in zip(places[1:], [*places[2:], len(text)], strict=True)
+    )
+    assert places == sorted(places)
+    assert {"--against", "--tasks", "--no-speed", "--rounds", "--stride", "--max-drop"} <= own
+    assert {"--data", "--num-samples", "--max-length", "--batch-size", "--seed"} <= data
+    assert {"--device", "--dtype"} <= data
+    assert {"--output", "--overwrite", "--workers", "--offline"} <= runs
+    assert not own & data
+    assert "--resume" not in text
+    assert "More models, measured on the same items." in text[: places[1]]
+
+
 @pytest.mark.parametrize("words", [[], ["recipe"]])
 def test_no_words_show_the_help(words: list[str]) -> None:
     assert command(*words).out == command(*words, "--help").out

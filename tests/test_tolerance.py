@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from decimal import Decimal
 
 import pytest
@@ -61,3 +62,8 @@ def test_a_field_takes_text_and_writes_it() -> None:
     assert field.dump_python(parse("1%"), mode="json") == "1%"
     with pytest.raises(ValidationError):
         field.validate_python(1)
+
+
+def test_no_drop_in_points_is_within_what_has_no_points() -> None:
+    assert math.isnan(parse("1pt").margin(2.0, None))
+    assert parse("1%").margin(2.0, None) == pytest.approx(0.02, rel=2**-52)

@@ -17,7 +17,7 @@ import numpy as np
 from compressor.checkpoint.blocks import Bits, Buffer, Buffers, Extent, Grid, Reader, extents
 from compressor.checkpoint.digest import new_hasher
 from compressor.checkpoint.read.header import TensorInfo, check_bool
-from compressor.checkpoint.read.reader import Checkpoint
+from compressor.checkpoint.read.reader import Checkpoint, Shard
 from compressor.checkpoint.write.output import Output
 from compressor.checkpoint.write.shards import ShardPlan, ShardWriter
 from compressor.errors import InputError
@@ -251,13 +251,18 @@ class Pipeline:
 
     def _require_finite(self, extent: Extent, nonfinite: int) -> None:
         if nonfinite and not self._allow_nonfinite:
-            raise InputError(
-                "WEIGHT-NONFINITE",
-                "a tensor holds NaN or infinite weights",
-                at=f"{extent.tensor.name} in {extent.shard.name}",
-                found=f"{nonfinite} non-finite of {extent.tensor.count}, expected none",
-                do="mend the checkpoint, or keep and count them with --allow-nonfinite",
-            )
+            raise nonfinite_weights(extent.shard, extent.tensor, nonfinite)
+
+
+def nonfinite_weights(shard: Shard, tensor: TensorInfo, nonfinite: int) -> InputError:
+    """What is wrong with a tensor of which so many weights are no numbers."""
+    return InputError(
+        "WEIGHT-NONFINITE",
+        "a tensor holds NaN or infinite weights",
+        at=f"{tensor.name} in {shard.name}",
+        found=f"{nonfinite} non-finite of {tensor.count}, expected none",
+        do="mend the checkpoint, or keep and count them with --allow-nonfinite",
+    )
 
 
 def _known(value: int) -> Future[int]:

@@ -29,7 +29,7 @@ def open_hub(spec: Spec, *, offline: bool) -> Opened:
 
     name, _, revision = spec.location.removeprefix("hub:").partition("@")
     is_offline = offline or datasets.config.HF_HUB_OFFLINE
-    with _errors(name, revision or None, is_offline=is_offline), _no_connection(is_offline):
+    with _errors(name, revision or None, is_offline=is_offline), no_connection(is_offline):
         # Streaming asks the hub; the cache holds what an earlier load prepared.
         found = datasets.load_dataset(
             name,
@@ -85,7 +85,7 @@ def _no_split(spec: Spec, splits: list[str]) -> InputError:
 
 
 @contextmanager
-def _no_connection(is_offline: bool) -> Iterator[None]:
+def no_connection(is_offline: bool) -> Iterator[None]:
     """Inside it, offline, nothing asks the hub: `load_dataset` has no argument that forbids it.
 
     Its `local_files_only` is not handed on: it asked five times, over 23 s.

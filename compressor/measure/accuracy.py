@@ -58,7 +58,7 @@ def ask(
     has_dense: bool,
 ) -> list[Asked]:
     """What every model made of every task: model by model, the dense one first."""
-    counter = _Counter(len(subjects) * sum(each.task.count for each in planned), observe)
+    counter = Counter(len(subjects) * sum(each.task.count for each in planned), observe)
     dense: list[Answers] = []
     found = []
     for subject in subjects:
@@ -68,9 +68,7 @@ def ask(
                 counter.add(0)
                 answers = each.task.answers(model)
                 other = dense[position] if position < len(dense) else None
-                found.append(
-                    _asked(each, subject.name, answers, other, each.task.preparations(model))
-                )
+                found.append(asked(each, subject.name, answers, other, answers.preparations))
                 if has_dense and subject is subjects[0]:
                     dense.append(answers)
         del model
@@ -78,9 +76,10 @@ def ask(
     return found
 
 
-def _asked(
+def asked(
     planned: Planned, name: str, answers: Answers, dense: Answers | None, how: Preparations
 ) -> Asked:
+    """The numbers that answers come to, by themselves and against those of the dense model."""
     is_same = dense is None or dense.items == answers.items
     pair = (dense, answers) if dense is not None and is_same else None
     return Asked(
@@ -105,12 +104,16 @@ def _cka(dense: Answers, other: Answers) -> dict[str, float]:
 
 
 @final
-class _Counter:
+class Counter:
     """Counts items over all models and tasks."""
 
     def __init__(self, total: int, observe: Observer) -> None:
         self.name = ""
         self._done, self._total, self._observe = 0, total, observe
+
+    def expect(self, items: int) -> None:
+        """So many items more are to be done than was thought."""
+        self._total += items
 
     def add(self, items: int) -> None:
         """So many items more are done."""

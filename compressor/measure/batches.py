@@ -1,7 +1,6 @@
 """Items in batches of like length, and what a batch leaves behind, in the order of the items.
 
-Padding costs as much as text: sorted by length, a batch holds little of it. The longest come first,
-so that memory runs out at once or never.
+Padding costs as much as text: sorted by length, a batch holds little of it.
 """
 
 from __future__ import annotations
@@ -18,29 +17,39 @@ HIDDEN_ITEMS: Final = 512
 
 
 def by_length(lengths: Sequence[int], batch_size: int) -> Iterator[list[int]]:
-    """Indices of the items of each batch, longest first; equal lengths keep their order."""
-    order = sorted(range(len(lengths)), key=lambda item: -lengths[item])
-    for start in range(0, len(order), batch_size):
-        yield order[start : start + batch_size]
+    """Indices of the items of each batch: first those whose hidden states are kept, then the rest.
+
+    Each part is longest first; equal lengths keep their order. Of the rest no states are asked.
+    """
+    for part in (range(len(lengths))[:HIDDEN_ITEMS], range(len(lengths))[HIDDEN_ITEMS:]):
+        order = sorted(part, key=lambda item: -lengths[item])
+        for start in range(0, len(order), batch_size):
+            yield order[start : start + batch_size]
 
 
-def mean_hidden(states: Sequence[torch.Tensor], mask: torch.Tensor | None) -> list[torch.Tensor]:
-    """The mean hidden state of each item, `(batch, width)` fp32 for every layer.
+def padded(
+    sequences: Sequence[Sequence[int]], padding: int, device: str
+) -> tuple[torch.Tensor, torch.Tensor]:
+    """Tokens `(batch, longest)`, padded on the right, and True where they are no padding."""
+    width = max(len(each) for each in sequences)
+    tokens = [[*each, *[padding] * (width - len(each))] for each in sequences]
+    real = [[column < len(each) for column in range(width)] for each in sequences]
+    return torch.tensor(tokens, device=device), torch.tensor(real, device=device)
 
-    `states` are `(batch, tokens, width)`, or `(batch, channels, height, width)` of a convolutional
+
+def mean_hidden(state: torch.Tensor, mask: torch.Tensor | None) -> torch.Tensor:
+    """The mean hidden state of each item in one layer, `(batch, width)` fp32.
+
+    `state` is `(batch, tokens, width)`, or `(batch, channels, height, width)` of a convolutional
     net; `mask (batch, tokens)` is True where a token is no padding.
     """
-    found = []
-    for state in states:
-        wide = state.float()
-        if wide.dim() == 4:
-            found.append(wide.mean(dim=(2, 3)))
-        elif mask is None or mask.shape[:2] != wide.shape[:2]:
-            found.append(wide.mean(dim=1))
-        else:
-            kept = mask.to(wide.dtype)[:, :, None]
-            found.append((wide * kept).sum(dim=1) / kept.sum(dim=1).clamp(min=1))
-    return found
+    wide = state.float()
+    if wide.dim() == 4:
+        return wide.mean(dim=(2, 3))
+    if mask is None or mask.shape[:2] != wide.shape[:2]:
+        return wide.mean(dim=1)
+    kept = mask.to(wide.dtype)[:, :, None]
+    return (wide * kept).sum(dim=1) / kept.sum(dim=1).clamp(min=1)
 
 
 @final
@@ -66,8 +75,9 @@ class Rows:
         kept = [place for place, item in enumerate(indices) if item < HIDDEN_ITEMS]
         if not kept:
             return
-        for layer, mean in enumerate(mean_hidden(states, mask)):
-            rows, name = mean[kept].cpu().numpy(), f"hidden/{layer}"
+        real = None if mask is None else mask[kept]
+        for layer, state in enumerate(states):
+            rows, name = mean_hidden(state[kept], real).cpu().numpy(), f"hidden/{layer}"
             if name not in self._arrays:
                 shape = (min(self._items, HIDDEN_ITEMS), rows.shape[1])
                 self._arrays[name] = np.zeros(shape, np.float32)

@@ -83,18 +83,22 @@ def bench(
     listed = tables.pairs(found, dense)
     filled: dict[str, Sequence[Mapping[str, Any]]] = {
         "models": [_model_row(name, each, dense) for name, each in models.items()],
-        "data": [_data_row(each) for each in plan],
+        "data": [data_row(each) for each in plan],
         "metrics": tables.metric_rows(listed, dense, request.seed),
         "distances": tables.distance_rows(found, request.seed),
         "layers": tables.layer_rows(found),
         "preparations": tables.preparation_rows(found),
-        "items": tables.item_rows(listed, setting),
+        "items": tables.item_rows(found, setting),
     }
     notes = [f"{row['data']}: {row['warning']}" for row in _warnings(filled["preparations"])]
     speed = _speed(models, kind, setting, request, observe) if request.speed else None
     if speed is not None:
         filled["speed"] = speed.rows
-        filled["models"] = [{**row, **speed.facts[row["model"]]} for row in filled["models"]]
+        filled["models"] = [
+            # What is stored goes before what is loaded, where a tied weight counts once.
+            {**row, **speed.facts[row["model"]], **row}
+            for row in filled["models"]
+        ]
         notes += speed.notes
     strange = list(tables.anomalies(found))
     judged = verdict.of_bench(filled, request.max_drop, strange)
@@ -107,7 +111,7 @@ def bench(
         "models": len(models),
         "max_drop": str(request.max_drop),
         "anomalies": strange,
-        **_environment(setting),
+        **environment(setting),
         **({} if speed is None else {"load_before": speed.environment["load_average_before"]}),
     }
     return Measured(summary, filled, notes)
@@ -163,7 +167,8 @@ def _model_row(name: str, checkpoint: Checkpoint, dense: str | None) -> dict[str
     }
 
 
-def _data_row(each: Planned) -> dict[str, Any]:
+def data_row(each: Planned) -> dict[str, Any]:
+    """A task and its data, as a row of a report."""
     return {
         "data": each.task.data,
         "task": each.task.kind,
@@ -179,7 +184,7 @@ def _warnings(rows: Sequence[Mapping[str, Any]]) -> list[Mapping[str, Any]]:
     return list({(row["data"], row["warning"]): row for row in rows if row["warning"]}.values())
 
 
-def _environment(setting: Setting) -> dict[str, Any]:
+def environment(setting: Setting) -> dict[str, Any]:
     """On what it was measured."""
     is_cuda = setting.device.startswith("cuda")
     return {

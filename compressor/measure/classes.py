@@ -16,12 +16,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from compressor.errors import InputError, listing
-from compressor.measure.constant import Constant
 from compressor.measure.distance import kl
 from compressor.measure.evidence import Metric
 from compressor.measure.flips import flips
 from compressor.measure.percentiles import mean_and_percentiles
-from compressor.measure.statistics import Floats, Mean
+from compressor.measure.statistics import Floats, MacroF1, Mean
 
 Numbers: TypeAlias = NDArray[np.int64]
 
@@ -63,30 +62,26 @@ def class_numbers(
 
 def right(logits: NDArray[Any], labels: Numbers, among: int = 1) -> Floats:
     """1 where the label is among the likeliest classes, 0 where not; ties to the lower class."""
-    likeliest = np.argsort(-logits, axis=1, kind="stable")[:, :among]
-    is_right = (likeliest == labels[:, None]).any(axis=1)
-    found: Floats = np.where(np.isfinite(logits).all(axis=1), is_right, math.nan)
+    own = np.take_along_axis(logits, labels[:, None], axis=1)
+    # Counted, not sorted: of a thousand classes it takes a fortieth of the time.
+    before = np.arange(logits.shape[1]) < labels[:, None]
+    likelier = ((logits > own) | ((logits == own) & before)).sum(axis=1)
+    found: Floats = np.where(np.isfinite(logits).all(axis=1), likelier < among, math.nan)
     return found
 
 
 def scores(logits: NDArray[Any], labels: Numbers, definition: str) -> Iterator[Metric]:
     """Accuracy, macro-F1, and the right class among the five likeliest where there are more."""
     what = f"share of {len(labels)} items for which the likeliest class is the label; {definition}"
-    yield Metric("accuracy", Mean(right(logits, labels)), what, "higher", is_headline=True)
-    value = macro_f1(logits.argmax(axis=1), labels) if np.isfinite(logits).all() else math.nan
-    what = f"mean F1 of the classes that are a label or were named; no interval; {definition}"
-    yield Metric("macro-f1", Constant(value, len(labels)), what)
+    yield Metric("accuracy", Mean(right(logits, labels)), "share", what, "higher", is_headline=True)
+    named = np.where(np.isfinite(logits).all(axis=1), logits.argmax(axis=1), -1)
+    what = f"mean F1 of the classes that are a label or were named; {definition}"
+    yield Metric("macro-f1", MacroF1(named, labels), "share", what, "higher")
     if logits.shape[1] > TOP:
         what = f"share of items whose label is among the {TOP} likeliest classes; {definition}"
-        yield Metric(f"top{TOP}-accuracy", Mean(right(logits, labels, TOP)), what, "higher")
-
-
-def macro_f1(predicted: Numbers, labels: Numbers) -> float:
-    """The mean over classes of `2 TP / (2 TP + FP + FN)`, of classes that occur on either side."""
-    present = np.union1d(predicted, labels)
-    hits = [int(((predicted == each) & (labels == each)).sum()) for each in present]
-    sizes = [int((predicted == each).sum() + (labels == each).sum()) for each in present]
-    return float(np.mean([2 * hit / size for hit, size in zip(hits, sizes, strict=True)]))
+        yield Metric(
+            f"top{TOP}-accuracy", Mean(right(logits, labels, TOP)), "share", what, "higher"
+        )
 
 
 def distances(
@@ -98,13 +93,13 @@ def distances(
     with np.errstate(invalid="ignore", over="ignore"):
         apart = kl(dense, other)
     what = f"KL from the dense model over {dense.shape[1]} classes in nats; {definition}"
-    yield from mean_and_percentiles("kl", apart, what)
+    yield from mean_and_percentiles("kl", apart, "nats", what)
     changed = flips(right(dense, labels), right(other, labels))
     yield replace(changed, definition=f"{changed.definition}; {definition}")
     is_same = dense.argmax(axis=1) == other.argmax(axis=1)
     agrees: Floats = np.where(np.isfinite(apart), is_same, math.nan)
     what = f"share of items for which both models hold the same class likeliest; {definition}"
-    yield Metric("top1-agreement", Mean(agrees), what, "higher")
+    yield Metric("top1-agreement", Mean(agrees), "share", what, "higher")
 
 
 def collapse(logits: NDArray[Any], labels: Numbers) -> str:

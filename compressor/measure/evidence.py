@@ -9,14 +9,26 @@ from __future__ import annotations
 from abc import ABC, abstractmethod
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
-from typing import Any, ClassVar, Literal, TypeAlias, final
+from typing import Any, ClassVar, Final, Literal, TypeAlias, final
 
 from numpy.typing import NDArray
 
+from compressor.data.dataset import Dataset
 from compressor.measure.loaded import Loaded, Preparations
 from compressor.measure.statistics import Statistic
 
 Better: TypeAlias = Literal["higher", "lower"]
+Unit: TypeAlias = Literal["share", "perplexity", "nats", "bits", "squared", "plain"]
+"""What a number counts; `share` is of one, as accuracies, cosines and correlations are."""
+
+_POINTS: Final[Mapping[Unit, float | None]] = {
+    "share": 0.01,
+    "perplexity": 1.0,
+    "nats": None,
+    "bits": None,
+    "squared": None,
+    "plain": None,
+}
 
 
 @final
@@ -27,14 +39,18 @@ class Metric:
     name: str
     """As gates name it behind the data set: `spearman` of `sts/spearman`."""
     statistic: Statistic
+    unit: Unit
     definition: str
     """Everything that a reader needs to compare it: `context 512, stride 512, no BOS, …`."""
     better: Better | None = None
     """None: reported, never judged."""
-    point: float = 0.01
-    """What one point (`1pt`) is: 0.01 of an accuracy, 1 of a perplexity."""
     is_headline: bool = False
     """Whether a verdict rests on it; one or two for each task."""
+
+    @property
+    def point(self) -> float | None:
+        """What one point (`1pt`) is: 0.01 of a share, 1 of a perplexity; else there are none."""
+        return _POINTS[self.unit]
 
 
 @final
@@ -51,6 +67,8 @@ class Answers:
     """How the model was asked: `context 512, stride 512, no BOS`. Stands in every metric."""
     collapse: str = ""
     """Why the answers are those of a broken model; empty where they are not."""
+    preparations: Preparations = ()
+    """How an item became what this model saw, with a warning where they do not fit."""
 
 
 class Task(ABC):
@@ -84,3 +102,18 @@ class Task(ABC):
     @abstractmethod
     def distances(self, dense: Answers, other: Answers) -> Iterator[Metric]:
         """How far the answers of `other` are from those of `dense`; needs no labels."""
+
+
+@dataclass(frozen=True)
+class DataTask(Task):
+    """A question about each row of a data set."""
+
+    dataset: Dataset
+
+    @property
+    def data(self) -> str:
+        return self.dataset.name
+
+    @property
+    def count(self) -> int:
+        return self.dataset.count

@@ -14,6 +14,7 @@ def flips(was: Floats, now: Floats) -> Metric:
     return Metric(
         "flips",
         Mean(np.where(np.isnan(was) | np.isnan(now), np.nan, was != now)),
+        "share",
         f"share of items that changed: {lost} from right to wrong, {gained} from wrong to right",
         "lower",
     )

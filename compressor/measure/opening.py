@@ -38,7 +38,8 @@ def resolve_device(asked: str) -> str:
     if asked == "auto":
         return "cuda" if torch.cuda.is_available() else "cpu"
     try:
-        torch.zeros(1, device=asked).item()  # which `meta`, where nothing is computed, cannot give
+        # A number comes back from every device but `meta`, on which nothing is computed.
+        torch.zeros(1, device=asked).item()
     except (RuntimeError, AssertionError, ImportError) as error:
         reason = printable(str(error).split("\n")[0])
         raise UsageError(
@@ -138,6 +139,9 @@ def _encoder(checkpoint: Checkpoint, component: Component, cls: Any, dtype: Any)
     found = {**info, "missing_keys": missing, "unexpected_keys": unexpected}
     for error in loading_errors(found, component):
         raise error
+    if len(missing) < len(info["missing_keys"]):
+        # Made-up weights would cost time, and count as parameters that nobody stored.
+        model.pooler = None
     return model.eval()
 
 

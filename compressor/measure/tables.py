@@ -6,27 +6,31 @@ A number that is not finite is no number: its cell is empty, its note says so, a
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from functools import partial
-from typing import Any, TypeAlias, final
+from typing import Any, Final, TypeAlias, final
+
+import numpy as np
 
 from compressor.measure.accuracy import Asked
 from compressor.measure.evidence import Metric
+from compressor.measure.interval import CONFIDENCE, Interval
 from compressor.measure.opening import Setting
-from compressor.measure.statistics import (
-    Floats,
-    Interval,
-    Mean,
-    Statistic,
-    difference,
-    interval,
+from compressor.measure.proportions import mcnemar
+from compressor.measure.resampling import (
+    closed_difference,
+    difference_of,
+    gained_and_lost,
+    interval_of,
     intervals,
-    is_binary,
-    mcnemar,
+    resampled,
 )
+from compressor.measure.statistics import Quantile, Statistic
 
 Cells: TypeAlias = dict[str, Any]
+
+MOST_KEPT: Final = 20_000
+"""Values of a quantile that are kept in a report: 400 KB as text, where a mean has its items."""
 
 
 @final
@@ -64,7 +68,7 @@ def pairs(found: Sequence[Asked], dense: str | None) -> list[Pair]:
 
 def metric_rows(listed: Sequence[Pair], dense: str | None, seed: int) -> list[Cells]:
     """A row for each metric of each model: value, interval, and the paired difference to dense."""
-    found = _bootstrapped(
+    found = _paired_intervals(
         [
             (pair.metric.statistic, None if pair.dense is None else pair.dense.statistic)
             for pair in listed
@@ -97,25 +101,30 @@ def metric_rows(listed: Sequence[Pair], dense: str | None, seed: int) -> list[Ce
 def distance_rows(found: Sequence[Asked], seed: int) -> list[Cells]:
     """A row for each distance of each model to the dense one."""
     listed = [(each, metric) for each in found for metric in each.distances]
-    drawn = _bootstrapped([(metric.statistic, None) for _, metric in listed], seed)
-    return [_row(each, metric, own) for (each, metric), (own, _) in zip(listed, drawn, strict=True)]
+    own = intervals([metric.statistic for _, metric in listed], seed)
+    return [_row(each, metric, one) for (each, metric), one in zip(listed, own, strict=True)]
 
 
-def item_rows(listed: Sequence[Pair], setting: Setting) -> list[Cells]:
-    """The per-item values of every metric that can be judged, for a later paired comparison."""
+def item_rows(found: Sequence[Asked], setting: Setting) -> list[Cells]:
+    """The per-item values of all that can be judged, for a later gate at any confidence.
+
+    Scores go first; of a quantile of very many values only what the report says of it is kept.
+    """
+    listed = [(each, metric) for each in found for metric in each.metrics]
+    listed += [(each, metric) for each in found for metric in each.distances]
     return [
         {
-            "data": pair.asked.planned.task.data,
-            "metric": pair.metric.name,
-            "model": pair.asked.model,
-            "digest": pair.asked.items,
-            "data_digest": pair.asked.planned.digest,
+            "data": each.planned.task.data,
+            "metric": metric.name,
+            "model": each.model,
+            "digest": each.items,
+            "data_digest": each.planned.digest,
             "dtype": setting.dtype,
             "device": setting.device,
-            "statistic": pair.metric.statistic.as_columns(),
+            "statistic": metric.statistic.as_columns(),
         }
-        for pair in listed
-        if pair.metric.better is not None and is_finite(pair.metric)
+        for each, metric in listed
+        if metric.better is not None and is_finite(metric) and _is_kept(metric.statistic)
     ]
 
 
@@ -172,6 +181,10 @@ def finite(value: float) -> float | None:
     return value if math.isfinite(value) else None
 
 
+def _is_kept(statistic: Statistic) -> bool:
+    return not isinstance(statistic, Quantile) or len(statistic.values) <= MOST_KEPT
+
+
 def _key(pair: Pair) -> tuple[str, str]:
     return pair.asked.planned.task.data, pair.metric.name
 
@@ -188,6 +201,7 @@ def _row(asked: Asked, metric: Metric, own: Interval) -> Cells:
         "high": finite(own.high),
         "items": metric.statistic.size,
         "better": metric.better,
+        "unit": metric.unit,
         "point": metric.point,
         "headline": metric.is_headline,
         "definition": metric.definition,
@@ -196,37 +210,29 @@ def _row(asked: Asked, metric: Metric, own: Interval) -> Cells:
 
 
 def _mcnemar(other: Statistic, dense: Statistic) -> float | None:
-    if not (isinstance(other, Mean) and isinstance(dense, Mean) and is_binary(other, dense)):
-        return None
-    gained = int((other.values > dense.values).sum())
-    return mcnemar(gained, int((other.values < dense.values).sum()))
+    counts = gained_and_lost(other, dense)
+    return None if counts is None else mcnemar(*counts)
 
 
-def _bootstrapped(
+def _paired_intervals(
     listed: Sequence[tuple[Statistic, Statistic | None]], seed: int
 ) -> list[tuple[Interval, Interval | None]]:
     """The interval of each statistic, and of its difference to the other where there is one.
 
-    Statistics over the same number of items see the same draws, which are made once.
+    Each is drawn once, and only where an interval takes it.
     """
-    wanted: dict[int, list[Callable[[Floats], Floats]]] = {}
+    wanted: dict[int, Statistic] = {}
     for own, other in listed:
-        functions = wanted.setdefault(own.size, [])
-        if not is_binary(own):
-            functions.append(own.of)
-        if other is not None and not is_binary(own, other):
-            functions.append(partial(_apart, own, other))
-    drawn = {
-        size: iter(intervals(functions, size, seed=seed)) for size, functions in wanted.items()
-    }
-    found: list[tuple[Interval, Interval | None]] = []
-    for own, other in listed:
-        alone, apart = interval(own) if is_binary(own) else next(drawn[own.size]), None
-        if other is not None:
-            apart = difference(own, other) if is_binary(own, other) else next(drawn[own.size])
-        found.append((alone, apart))
-    return found
-
-
-def _apart(own: Statistic, other: Statistic, weights: Floats) -> Floats:
-    return own.of(weights) - other.of(weights)
+        if own.closed_interval(CONFIDENCE) is None:
+            wanted[id(own)] = own
+        if other is not None and closed_difference(own, other) is None:
+            wanted |= {id(own): own, id(other): other}
+    undrawn = dict.fromkeys((id(each) for pair in listed for each in pair), np.empty(0))
+    drawn = undrawn | dict(zip(wanted, resampled(list(wanted.values()), seed), strict=True))
+    return [
+        (
+            interval_of(own, drawn[id(own)]),
+            None if other is None else difference_of(own, other, drawn[id(own)], drawn[id(other)]),
+        )
+        for own, other in listed
+    ]

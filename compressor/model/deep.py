@@ -91,7 +91,7 @@ def _unloadable(error: Exception, at: str, kind: Any) -> InputError:
 
 def compare(checkpoint: Checkpoint, component: Component, model: Any, at: str) -> Iterator[Finding]:
     """Level 10: every stored tensor against what the model holds in its place, bit by bit."""
-    held = _as_stored(model)
+    held = as_stored(model)
     found: dict[_Compared, list[str]] = {kind: [] for kind in get_args(_Compared)}
     for shard, tensor in component.tensors():
         if tensor.name in held:
@@ -117,7 +117,7 @@ def compare(checkpoint: Checkpoint, component: Component, model: Any, at: str) -
         yield skipped(10, detail, at)
 
 
-def _as_stored(model: Any) -> Mapping[str, Any]:
+def as_stored(model: Any) -> Mapping[str, Any]:
     """What the model holds, by the names of the files: fused experts become single ones again."""
     import transformers
     from transformers.core_model_loading import revert_weight_conversion

@@ -91,6 +91,17 @@ def require_measured(placed: Sequence[PlacedGate], steps: Sequence[Step], data: 
         )
 
 
+def no_gates(name: str) -> UsageError:
+    """What is said where gates are required, and the recipe has none."""
+    return UsageError(
+        "RECIPE-GATES",
+        "the recipe has no gates, and gates are required",
+        at=name,
+        found="no key `gates`, expected at least one gate",
+        do="add one, such as: - {metric: sts/spearman, max-drop: 1pt}",
+    )
+
+
 def judged(
     placed: Sequence[PlacedGate], reports: Sequence[Report], *, is_complete: bool
 ) -> tuple[list[GateRecord], Verdict | None]:

@@ -23,6 +23,7 @@ from compressor.recipe.fields import unknown_key, validated
 from compressor.recipe.gates import PlacedGate, read_gates, require_measured
 from compressor.recipe.marks import marked
 from compressor.recipe.overrides import overridden
+from compressor.recipe.references import found_by, put_in, references, taken_out
 from compressor.recipe.shipped import find
 from compressor.recipe.yaml import Items, Node, Table, Text, parse
 from compressor.step import Step
@@ -88,6 +89,13 @@ def reference(text: str, steps: Iterable[str]) -> int | None:
     return number if number in range(len(names)) and names[number] == numbered[2] else None
 
 
+def earlier(text: str, steps: Iterable[str]) -> int:
+    """The same of a reference that was checked, so that it names a step."""
+    found = reference(text, steps)
+    assert found is not None, "references are checked before anything runs"
+    return found
+
+
 def json_schema(catalogue: Catalogue = STEPS) -> dict[str, Any]:
     """The JSON schema of recipes, for editors: every step is a key with its fields below it."""
     kinds = {name: catalogue[name] for name in _in_recipes(catalogue)}
@@ -99,6 +107,8 @@ def json_schema(catalogue: Catalogue = STEPS) -> dict[str, Any]:
         properties.pop("step", None)
         for field in properties.values():
             _welcome_numbers(field)
+        for name in set(properties) & {name for kind in kinds.values() for name in kind.finds}:
+            properties[name] = _or_found(properties[name], found_by(kinds, name))
         dashed = {name.replace("_", "-"): field for name, field in properties.items()}
         properties |= dashed
     for kind in kinds.values():
@@ -132,6 +142,20 @@ def _welcome_numbers(field: dict[str, Any]) -> None:
             text[:1].isdigit() for text in each.get("examples", [])
         ):
             each["type"] = ["number", "string"]
+
+
+def _or_found(field: dict[str, Any], finders: Iterable[str]) -> dict[str, Any]:
+    """A field whose value an earlier step may find."""
+    names = "|".join(finders)
+    source = {"type": "string", "pattern": rf"^([0-9]+-)?({names})$"}
+    found = {
+        "type": "object",
+        "properties": {"from": source},
+        "required": ["from"],
+        "additionalProperties": False,
+    }
+    said = {key: field[key] for key in field if key in ("description", "title")}
+    return {**said, "anyOf": [{key: field[key] for key in field if key not in said}, found]}
 
 
 def _steps(node: Node, catalogue: Catalogue) -> list[tuple[Step, Table]]:
@@ -172,8 +196,8 @@ def _step(item: Node, catalogue: Catalogue) -> tuple[Step, Table]:
     if not isinstance(node, Table):
         raise _shape(node.at, f"`{name}` needs its fields by name", "expected `name: value` pairs")
     kind = catalogue[name]
-    node = _with_lists(kind, node)
-    return validated(kind, node, {"step": name}), node
+    node, waiting = taken_out(kind, _with_lists(kind, node), catalogue)
+    return put_in(validated(kind, node, {"step": name}), waiting), node
 
 
 def _with_lists(kind: type[Step], table: Table) -> Table:
@@ -198,6 +222,16 @@ def _require_order(steps: list[tuple[Step, Table]], known: list[str]) -> None:
     """A step names earlier steps only, and each so that one is meant."""
     names = [step.step for step, _ in steps]
     for position, (step, table) in enumerate(steps):
+        for field, waiting in references(step).items():
+            if not waiting.key or reference(waiting.step, names[:position]) is None:
+                finders = listing(found_by(STEPS, field))
+                raise UsageError(
+                    "RECIPE-ORDER",
+                    f"`{step.step}` takes a value from what is not exactly one earlier step",
+                    at=waiting.at,
+                    found=f"`{printable(waiting.step)}`, expected one earlier step of: {finders}",
+                    do="put that step before this one, or give the value itself",
+                )
         for node in _models(step, table):
             if node.text == "source":
                 continue

@@ -21,12 +21,13 @@ from compressor.checkpoint.source import HubId, locate, place
 from compressor.checkpoint.write.manifest import tool
 from compressor.checkpoint.write.target import check_target
 from compressor.checkpoint.write.temporary import MANIFEST
-from compressor.errors import CompressorError, UsageError
+from compressor.errors import CompressorError
 from compressor.recipe.annotations import annotated
 from compressor.recipe.datasets import require_there, spec_of, specs_of, state
 from compressor.recipe.evidence import clear_evidence, closed, told, write_evidence
+from compressor.recipe.gates import no_gates
 from compressor.recipe.marks import named, renamed
-from compressor.recipe.model import Catalogue, Recipe, load, reference
+from compressor.recipe.model import Catalogue, Recipe, earlier, load, reference
 from compressor.recipe.plan import plan
 from compressor.recipe.record import (
     RUN_FILE,
@@ -40,6 +41,7 @@ from compressor.recipe.record import (
     read_record,
     write_record,
 )
+from compressor.recipe.references import settled
 from compressor.report import Report
 from compressor.step import REPORT, RunOptions, Step, kept, run
 from compressor.steps import STEPS
@@ -86,7 +88,7 @@ def run_recipe(
     with annotated():
         recipe = load(name, overrides, catalogue)
         if require_gates and not recipe.gates:
-            raise _no_gates(name)
+            raise no_gates(name)
         if options.dry_run:
             return Outcome(0, [plan(recipe, folder)], folder, None)
         source = _source(recipe, options)
@@ -144,7 +146,7 @@ class _Run:
 
     def do(self, position: int, observe: Observer) -> tuple[str, Report]:
         """The step at this position: run, or skipped because its folder holds its result."""
-        name, step = self._steps[position]
+        name, step = self._settled(position)
         model = self._after[-1] if self._after else self._source
         resolved = renamed(step, "model", lambda text: self._model(text, position))
         inputs = [self._identity(each) for each in (model, *named(resolved, "model"))]
@@ -240,6 +242,16 @@ class _Run:
         write_evidence(self._record, self._folder, planned, self._reports)
         return self._record
 
+    def _settled(self, position: int) -> tuple[str, Step]:
+        """The step at this position, with the values that earlier ones found."""
+        name, step = self._steps[position]
+        names = [each.step for _, each in self._steps[:position]]
+        try:
+            return name, settled(step, lambda text: self._reports[earlier(text, names)])
+        except CompressorError as error:
+            self._close(told(error, self._folder / name))
+            raise
+
     def _model(self, text: str, position: int) -> str:
         """The model that a field means: the source, the result of an earlier step, or any other."""
         if text == "source":
@@ -266,16 +278,6 @@ def _unchanged(before: StepRecord | None, key: str, folder: Path) -> Report | No
     except (OSError, ValueError, KeyError, TypeError):
         return None
     return replace(report, output=path if before.is_checkpoint else None)
-
-
-def _no_gates(name: str) -> UsageError:
-    return UsageError(
-        "RECIPE-GATES",
-        "the recipe has no gates, and gates are required",
-        at=name,
-        found="no key `gates`, expected at least one gate",
-        do="add one, such as: - {metric: sts/spearman, max-drop: 1pt}",
-    )
 
 
 def _source(recipe: Recipe, options: RunOptions) -> str:

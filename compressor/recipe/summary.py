@@ -149,7 +149,7 @@ def _measured(row: Mapping[str, Any]) -> str:
     if row["difference"] is None:
         return shown
     change = _number(row["difference"], row["difference_low"], row["difference_high"], sign="+")
-    return f"{shown}; {change} to dense"
+    return f"{shown}; {change} against dense"
 
 
 def _number(

@@ -16,6 +16,7 @@ from compressor.steps.doctor import Doctor
 from compressor.steps.gate import Gate
 from compressor.steps.inspect import Inspect
 from compressor.steps.prune import Prune
+from compressor.steps.sweep import Sweep
 from compressor.steps.verify import Verify
 
 # fmt: off
@@ -25,6 +26,7 @@ AnyStep: TypeAlias = Annotated[
     | Verify
     | Diff
     | Bench
+    | Sweep
     | Gate
     | Clean
     | Doctor,

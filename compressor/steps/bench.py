@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from itertools import count
 from typing import ClassVar, Literal, final
 
 from pydantic import Field
@@ -39,7 +40,7 @@ class Bench(DataStep):
         description="Ask these only: perplexity, choice, sts, knn, …, or lm-eval:TASK.",
     )
     speed: bool = Field(True, description="Measure speed and memory too, in fresh processes.")
-    rounds: int = Field(5, ge=1, le=1000, description="Turns of each model at speed; default 5.")
+    rounds: int = Field(7, ge=1, le=1000, description="Turns of each model at speed; default 7.")
     stride: int | None = Field(
         None, ge=1, description="New tokens of a perplexity window; default the whole context."
     )
@@ -65,7 +66,7 @@ class Bench(DataStep):
         wanted = [self.against] if self.against is not None else []
         wanted += [each for each in (model, *self.models) if each != self.against]
         found = [opened(each, options) for each in wanted]
-        models = dict(zip(_names([source for source, _ in found]), found, strict=True))
+        models = dict(zip(distinct_names([source for source, _ in found]), found, strict=True))
         has_dense = self.against is not None and len(models) > 1
         name = list(models)[1 if has_dense else 0]
         return Check(lambda observe: self._look(models, specs, options, observe), f"{name}-bench")
@@ -111,14 +112,15 @@ class Bench(DataStep):
         )
 
 
-def _names(sources: list[Source]) -> list[str]:
+def distinct_names(sources: list[Source]) -> list[str]:
     """A name for each model: its own, with its folder's or its number where two are called so."""
     names = [source.name for source in sources]
     if len(set(names)) < len(names):
         names = [f"{source.folder.parent.name}/{source.name}" for source in sources]
     found: list[str] = []
     for name in names:
-        numbered = (f"{name}#{number}" for number in range(1, len(names) + 1))
+        taken = {*names, *found}
+        numbered = (f"{name}#{number}" for number in count(1))
         is_alone = names.count(name) == 1
-        found.append(name if is_alone else next(each for each in numbered if each not in (*names, *found)))
+        found.append(name if is_alone else next(each for each in numbered if each not in taken))
     return found

@@ -20,8 +20,7 @@ _WORDS: Final[Mapping[str, str]] = {
 
 _SPEED: Final = ("what", "batch", "model", "median", "range", "throughput", "of dense")
 
-_POINTS: Final = 0.01
-"""A metric whose point is this is a share: its changes are said in points."""
+_ALL: Final = "all"
 
 
 def headline(report: Report) -> str:
@@ -38,7 +37,7 @@ def bench(report: Report) -> Described:
     yield named(report) + (f" against {_safe(facts['dense'])}" if is_compared else "")
     yield from _verdict(facts)
     for each in _listed(facts["anomalies"]):
-        yield f"anomaly: {_safe(each)}"
+        yield f"anomaly: {_safe(each, 600)}"
     if rows := tables["metrics"]:
         yield Part("accuracy", _columns(rows), _metrics(rows))
         yield "\n".join(_definitions(rows))
@@ -69,7 +68,9 @@ def bench(report: Report) -> Described:
         f"{_safe(facts['torch'])}, transformers {_safe(facts['transformers'])}"
     )
     if rows := _same_for_all(tables["preparations"]):
-        yield Part("how inputs were prepared", ("data", "what", "value", "origin"), rows)
+        is_same = all(row["model"] == _ALL for row in rows)
+        columns = ("data", "what", "value", "origin", *(() if is_same else ("model",)))
+        yield Part("how inputs were prepared", columns, rows)
 
 
 def gate(report: Report) -> Described:
@@ -102,7 +103,9 @@ def _metrics(rows: Sequence[Mapping[str, Any]]) -> list[dict[str, Any]]:
             "value": row["note"] or _number(row["value"]),
             "interval": _range(row),
             "change": _change(row, "difference") if row["better"] else "–",
-            "of change": _change(row, "difference_low", "difference_high"),
+            "of change": _change(row, "difference_low", "difference_high")
+            if row["better"]
+            else "–",
             "p": "–" if row.get("p") is None else f"{row['p']:.3g}",
             "items": row["items"],
         }
@@ -158,8 +161,22 @@ def _model_columns(rows: Sequence[Mapping[str, Any]]) -> tuple[str, ...]:
 
 
 def _same_for_all(rows: Sequence[Mapping[str, Any]]) -> list[Mapping[str, Any]]:
-    """A preparation that is the same for every model is said once."""
-    return list({(row["data"], row["what"], row["value"]): row for row in rows}.values())
+    """A preparation that is the same for several models is said once, with their names."""
+    models: dict[tuple[str, str, str, str], list[str]] = {}
+    for row in rows:
+        key = (row["data"], row["what"], row["value"], row["origin"])
+        models.setdefault(key, []).append(row["model"])
+    every = len({row["model"] for row in rows})
+    return [
+        {
+            "data": data,
+            "what": what,
+            "value": value,
+            "origin": origin,
+            "model": _ALL if len(names) == every else ", ".join(names),
+        }
+        for (data, what, value, origin), names in models.items()
+    ]
 
 
 def _most_broken(rows: Sequence[Mapping[str, Any]]) -> str:
@@ -199,8 +216,8 @@ def _change(row: Mapping[str, Any], *names: str) -> str:
     values = [float(row[name]) for name in names if row.get(name) is not None]
     if len(values) < len(names):
         return "–"
-    is_share = row["point"] == _POINTS
-    said = " to ".join(f"{value / _POINTS if is_share else value:+.3g}" for value in values)
+    is_share = row["unit"] == "share"
+    said = " to ".join(f"{100 * value if is_share else value:+.3g}" for value in values)
     return said + (" pt" if is_share else "")
 
 

@@ -137,6 +137,7 @@ class Terminal:
             console = _console()
             for part in (words.overview(reports, unchanged), *evidence.judged(gates, verdict)):
                 console.print(part if isinstance(part, str) else self._table(part))
+            console.print(f"as one page: compressor report {escape(printable(folder, 300))}")
         print(result or folder)
 
     def rows(self, rows: Sequence[Row]) -> None:

@@ -9,7 +9,7 @@ from rich.markup import escape
 
 from compressor.errors import printable
 from compressor.report import Report
-from compressor.view import evidence
+from compressor.view import curves, evidence
 from compressor.view.parts import Described, Part, amount, named, percent, text
 
 SHOWN: Final = 20
@@ -208,6 +208,7 @@ DESCRIBERS: Final[dict[str, Callable[[Report], Described]]] = {
     "inspect": _inspect,
     "prune": _prune,
     "run": _plan,
+    "sweep": curves.sweep,
     "verify": _verify,
 }
 
@@ -217,5 +218,6 @@ HEADLINES: Final[dict[str, Callable[[Report], str]]] = {
     "gate": evidence.headline,
     "inspect": _headline_inspect,
     "prune": _headline_prune,
+    "sweep": curves.headline,
     "verify": _headline_verify,
 }

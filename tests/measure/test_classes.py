@@ -50,6 +50,20 @@ def test_five_of_six_classes_are_forgiven():
     assert found["top5-accuracy"] == pytest.approx(5 / 6)
 
 
+@pytest.mark.parametrize("among", [1, 2, 5])
+def test_a_label_is_right_where_a_stable_sort_puts_it_among_the_first(among):
+    random = np.random.default_rng(among)
+    logits = random.integers(0, 4, (300, 7)).astype(np.float32)
+    labels = random.integers(0, 7, 300)
+
+    found = classes.right(logits, labels, among)
+
+    ranked = [sorted(range(7), key=lambda each: -row[each]) for row in logits.tolist()]
+    wanted = [label in order[:among] for label, order in zip(labels, ranked, strict=True)]
+    assert found.tolist() == wanted
+    assert 0 < found.mean() < 1
+
+
 def test_five_classes_have_no_top_five():
     assert "top5-accuracy" not in values(classes.scores(np.eye(5), np.arange(5), ""))
 

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import math
+import tracemalloc
 from typing import Any
 
 import numpy as np
 import pytest
 from scipy import special, stats
 
+from compressor.measure import distance
 from compressor.measure.distance import (
     cosine_distance,
     kl,
@@ -46,6 +48,27 @@ def test_kl_is_the_entropy_of_dense_relative_to_the_other(dtype: Any) -> None:
     wanted = [stats.entropy(*pair) for pair in zip(p, q, strict=True)]
     assert found == pytest.approx(wanted, rel=1e-10)
     assert not np.allclose(found, kl(other, dense), rtol=0.01)
+
+
+def test_pieces_of_the_logits_give_what_the_whole_gives(monkeypatch: pytest.MonkeyPatch) -> None:
+    dense, other = rows(40, 11), rows(40, 11)
+    whole = kl(dense, other).tolist()
+
+    monkeypatch.setattr(distance, "_LOGITS", 33)
+
+    assert kl(dense, other).tolist() == whole
+
+
+def test_many_logits_are_compared_in_little_memory(monkeypatch: pytest.MonkeyPatch) -> None:
+    dense, other = rows(1000, 1000), rows(1000, 1000)
+    monkeypatch.setattr(distance, "_LOGITS", 1 << 16)
+
+    tracemalloc.start()
+    kl(dense, other)
+    most = tracemalloc.get_traced_memory()[1]
+    tracemalloc.stop()
+
+    assert most < dense.nbytes
 
 
 def test_kl_of_equal_answers_is_zero_and_never_below() -> None:
@@ -106,37 +129,61 @@ def test_what_only_turns_and_grows_keeps_its_neighbours() -> None:
     assert neighbour_overlap(dense, turned).tolist() == [1.0] * 50
 
 
+def unbiased_hsic(k: Any, other: Any) -> float:
+    """Song et al. (2012), eq. 5, term by term: pairs of items, never an item with itself."""
+    items = len(k)
+    k, other = (each - np.diag(np.diag(each)) for each in (k, other))
+    ones = np.ones(items)
+    both = np.trace(k @ other)
+    apart = ones @ k @ ones * (ones @ other @ ones) / ((items - 1) * (items - 2))
+    mixed = 2 * (ones @ k @ other @ ones) / (items - 2)
+    return float(both + apart - mixed) / (items * (items - 3))
+
+
 @pytest.mark.parametrize(
-    ("items", "width", "other_width"), [(100, 8, 5), (20, 64, 64), (10, 3, 90)]
+    ("items", "width", "other_width"), [(100, 8, 5), (20, 64, 64), (10, 3, 90), (4, 7, 7)]
 )
-def test_cka_is_that_of_the_hsic_of_linear_kernels(
+def test_cka_is_that_of_the_unbiased_hsic_of_linear_kernels(
     items: int, width: int, other_width: int
 ) -> None:
     x = rows(items, width) + 3
     y = x @ rows(width, other_width) + rows(items, other_width)
-    centring = np.eye(items) - np.ones((items, items)) / items
-
-    def hsic(k: Any, other: Any) -> float:
-        return float(np.trace(k @ centring @ other @ centring)) / (items - 1) ** 2
 
     found = linear_cka(x, y)
 
     k, other = x @ x.T, y @ y.T
-    assert found == pytest.approx(hsic(k, other) / math.sqrt(hsic(k, k) * hsic(other, other)))
-    assert 0 < found < 1
+    own = math.sqrt(unbiased_hsic(k, k) * unbiased_hsic(other, other))
+    assert found == pytest.approx(unbiased_hsic(k, other) / own, abs=1e-9)
+    assert found < 1
 
 
-@pytest.mark.parametrize(("items", "width"), [(100, 8), (20, 64)])
+@pytest.mark.parametrize(("items", "width"), [(100, 8), (20, 64), (5, 64)])
 def test_cka_does_not_see_rotation_scale_or_shift(items: int, width: int) -> None:
     x = rows(items, width)
     turned = -0.01 * x @ np.linalg.qr(rows(width, width))[0] + 5
 
     assert linear_cka(x, turned) == pytest.approx(1, abs=1e-9)
-    assert linear_cka(x, rows(items, width)) < 0.9
+    assert linear_cka(x, x) <= 1
+
+
+@pytest.mark.parametrize(("items", "width"), [(32, 4096), (512, 64), (64, 64)])
+def test_cka_of_independent_noise_is_about_zero_however_wide(items: int, width: int) -> None:
+    found = [linear_cka(rows(items, width), rows(items, width)) for _ in range(5)]
+
+    # U-centred matrices of independent items correlate like random vectors of n (n - 3) / 2
+    # entries: a standard deviation of one over its root, here five of them.
+    assert max(map(abs, found)) < 5 / math.sqrt(items * (items - 3) / 2)
 
 
 def test_cka_of_what_does_not_vary_is_no_number() -> None:
-    assert math.isnan(linear_cka(np.ones((10, 4)), rows(10, 4)))
+    assert math.isnan(linear_cka(np.full((10, 4), 0.1), rows(10, 4)))
+    assert math.isnan(linear_cka(rows(10, 4), np.full((10, 4), 0.1)))
+
+
+def test_cka_of_three_items_is_no_number() -> None:
+    x = rows(3, 4)
+
+    assert math.isnan(linear_cka(x, x))
 
 
 @pytest.mark.parametrize(

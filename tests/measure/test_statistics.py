@@ -11,24 +11,20 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from scipy import stats
+from sklearn.metrics import f1_score
 
+from compressor.measure import statistics
+from compressor.measure.resampling import interval
 from compressor.measure.statistics import (
-    RESAMPLES,
-    Interval,
+    Constant,
+    MacroF1,
     Mean,
     Quantile,
     Ratio,
     Spearman,
     Statistic,
-    difference,
-    draws,
     from_columns,
-    interval,
-    intervals,
     is_binary,
-    mcnemar,
-    proportion,
-    proportion_difference,
 )
 
 ROUNDING = 1e-12
@@ -111,193 +107,6 @@ def test_no_items_have_no_value_and_no_interval() -> None:
         assert not interval(statistic).is_finite
 
 
-@pytest.mark.parametrize("items", [1, 7, 500])
-def test_every_draw_has_as_many_items_as_there_are(items: int) -> None:
-    drawn = np.concatenate(list(draws(items, 0)))
-
-    assert drawn.shape == (RESAMPLES, items)
-    assert (drawn.sum(axis=1) == items).all()
-    # The mean count of an item over 1e4 draws is 1 with a standard error of at most 0.01.
-    assert np.abs(drawn.mean(axis=0) - 1).max() < 0.06
-
-
-@pytest.mark.parametrize("kind", ["mean", "spearman", "paired mean"])
-def test_the_bootstrap_interval_is_that_of_scipy(kind: str) -> None:
-    first, second = columns(80)
-    given, statistic, found = {
-        "mean": ((first,), lambda x: x.mean(), interval(Mean(first))),
-        "spearman": (
-            (first, second),
-            lambda x, y: stats.spearmanr(x, y).statistic,
-            interval(Spearman(first, second)),
-        ),
-        "paired mean": (
-            (first, second),
-            lambda x, y: x.mean() - y.mean(),
-            difference(Mean(first), Mean(second)),
-        ),
-    }[kind]
-    resamples = 2000
-
-    wanted = stats.bootstrap(
-        given,
-        statistic,
-        paired=len(given) > 1,
-        vectorized=False,
-        n_resamples=resamples,
-        method="percentile",
-        rng=np.random.default_rng(1),
-    )
-
-    # An empirical quantile q of n draws has the standard error sqrt(q(1-q)/n) / density. With
-    # q = 0.025 of a normal distribution of deviation s, the density is 0.0584/s: 2.67 s/sqrt(n).
-    # Both sides have one; five of them together.
-    each = 2.67 * float(wanted.standard_error)
-    slack = 5 * each * math.sqrt(1 / resamples + 1 / RESAMPLES)
-    low, high = wanted.confidence_interval
-    assert (found.low, found.high) == (
-        pytest.approx(low, abs=slack),
-        pytest.approx(high, abs=slack),
-    )
-    assert slack < (high - low) / 4
-
-
-def test_a_pair_sees_the_same_draws_so_that_what_is_common_cancels() -> None:
-    noise = RANDOM.standard_normal(200)
-
-    apart = difference(Mean(noise + 0.125), Mean(noise))
-    alone = interval(Mean(noise))
-
-    assert (apart.low, apart.high) == (pytest.approx(0.125), pytest.approx(0.125))
-    assert alone.high - alone.low > 0.2
-
-
-def test_intervals_of_several_functions_are_those_of_each() -> None:
-    one, two = Mean(columns(50)[0]), Mean(columns(50)[1])
-
-    assert intervals([one.of, two.of], 50) == [interval(one), interval(two)]
-
-
-@pytest.mark.parametrize(
-    ("gained", "lost"), [(0, 0), (0, 1), (1, 0), (3, 9), (9, 3), (10, 10), (0, 40), (300, 341)]
-)
-def test_mcnemar_is_the_exact_two_sided_binomial_test(gained: int, lost: int) -> None:
-    wanted = stats.binomtest(gained, gained + lost, 0.5).pvalue if gained + lost else 1.0
-
-    assert mcnemar(gained, lost) == pytest.approx(wanted, rel=1e-9)
-
-
-@pytest.mark.parametrize(("right", "items"), [(0, 1), (0, 30), (7, 10), (50, 100), (40, 40)])
-@pytest.mark.parametrize("confidence", [0.9, 0.95, 0.99])
-def test_the_interval_of_a_share_is_that_of_wilson(
-    right: int, items: int, confidence: float
-) -> None:
-    wanted = stats.binomtest(right, items).proportion_ci(confidence, method="wilson")
-
-    found = proportion(right, items, confidence)
-
-    assert (found.low, found.high) == (
-        pytest.approx(wanted.low, abs=ROUNDING),
-        pytest.approx(wanted.high, abs=ROUNDING),
-    )
-    values = np.array([1.0] * right + [0.0] * (items - right))
-    assert interval(Mean(values), confidence) == found
-
-
-@pytest.mark.parametrize(
-    ("gained", "lost", "items"), [(3, 9, 100), (9, 3, 100), (0, 4, 50), (5, 0, 30), (12, 40, 800)]
-)
-def test_both_ends_of_tangos_interval_solve_its_score_equation(
-    gained: int, lost: int, items: int
-) -> None:
-    z = stats.norm.ppf(0.975)
-
-    def likelihood(share_lost: float, delta: float) -> float:
-        """The log-likelihood of the counts if one more is gained than lost in `delta`."""
-        shares = [share_lost + delta, share_lost, 1 - 2 * share_lost - delta]
-        counts = [gained, lost, items - gained - lost]
-        return sum(
-            count * math.log(share) if count else 0.0
-            for count, share in zip(counts, shares, strict=True)
-        )
-
-    found = proportion_difference(gained, lost, items)
-
-    for delta, sign in ((found.low, 1), (found.high, -1)):
-        # The share that is lost, at its most likely under this delta, by trying 2e5 of them.
-        least, most = max(0.0, -delta), (1 - delta) / 2
-        tried = np.linspace(least, most, 200_002)[1:-1]
-        best = max(tried, key=lambda share: likelihood(float(share), delta))
-        variance = items * (2 * best + delta - delta**2)
-        score = (gained - lost - items * delta) / math.sqrt(variance)
-        # The grid has steps of (most - least) / 2e5 ≤ 2.5e-6: that far `best` may be off.
-        slack = z * items * 2.5e-6 / variance
-        assert score == pytest.approx(sign * z, abs=max(slack, 1e-6))
-
-
-@pytest.mark.parametrize("items", [1, 10, 40, 1000])
-def test_models_that_differ_on_no_item_are_still_uncertain(items: int) -> None:
-    z = stats.norm.ppf(0.975)
-
-    found = proportion_difference(0, 0, items)
-
-    wanted = z**2 / (items + z**2)
-    assert (found.low, found.high) == (
-        pytest.approx(-wanted, rel=1e-9),
-        pytest.approx(wanted, rel=1e-9),
-    )
-
-
-@given(st.integers(0, 30), st.integers(0, 30), st.integers(0, 100))
-def test_tangos_interval_holds_the_estimate_and_turns_with_the_models(
-    gained: int, lost: int, same: int
-) -> None:
-    items = gained + lost + same
-    found = proportion_difference(gained, lost, items)
-    turned = -proportion_difference(lost, gained, items)
-
-    if not items:
-        assert not found.is_finite
-        return
-    assert -1 <= found.low <= (gained - lost) / items <= found.high <= 1
-    assert (found.low, found.high) == (
-        pytest.approx(turned.low, abs=1e-9),
-        pytest.approx(turned.high, abs=1e-9),
-    )
-
-
-@pytest.mark.parametrize(
-    ("gained", "lost", "items"), [(0.05, 0.05, 100), (0.02, 0.1, 100), (0.01, 0.03, 200)]
-)
-def test_tangos_interval_covers_the_truth_at_least_as_often_as_promised(
-    gained: float, lost: float, items: int
-) -> None:
-    rounds = 4000
-    shares = [gained, lost, 1 - gained - lost]
-    counts = np.random.default_rng(3).multinomial(items, shares, rounds)
-    cases = {(int(b), int(c)) for b, c, _ in counts}
-    found = {case: proportion_difference(*case, items) for case in cases}
-
-    covered = sum(
-        found[int(b), int(c)].low <= gained - lost <= found[int(b), int(c)].high
-        for b, c, _ in counts
-    )
-
-    # 0.95 nominal; discreteness takes a little, and 4000 rounds have a standard error of 0.0034.
-    assert covered / rounds >= 0.93
-
-
-def test_right_and_wrong_answers_are_compared_by_their_exact_counts() -> None:
-    dense, other = np.array([1.0] * 60 + [0.0] * 40), np.array([1.0] * 57 + [0.0] * 42 + [1.0])
-
-    found = difference(Mean(other), Mean(dense))
-
-    assert is_binary(Mean(other), Mean(dense))
-    assert found == proportion_difference(1, 3, 100)
-    assert not is_binary(Mean(dense), Mean(dense / 2))
-    assert not is_binary(Quantile(dense, 0.5))
-
-
 FLOATS = st.lists(st.floats(-1e300, 1e300), min_size=1, max_size=20)
 
 
@@ -311,6 +120,9 @@ def test_a_statistic_reads_back_from_json(
         Ratio(array, array, is_exponent),
         Spearman(array, array),
         Quantile(array, probability),
+        Quantile(array, probability, np.arange(len(array)) // 2),
+        MacroF1(np.arange(len(array)) % 3, np.arange(len(array)) % 2),
+        Constant(values[0], len(values)),
     ]
 
     for statistic in every:
@@ -318,8 +130,78 @@ def test_a_statistic_reads_back_from_json(
         found = from_columns(written)
 
         assert type(found) is type(statistic)
-        assert found.as_columns() == statistic.as_columns()
+        assert json.dumps(found.as_columns()) == json.dumps(statistic.as_columns())
 
 
-def test_an_interval_turns_around() -> None:
-    assert -Interval(-1.0, 3.0) == Interval(-3.0, 1.0)
+def test_shares_are_told_by_their_values() -> None:
+    right = np.array([1.0, 0.0, 1.0])
+
+    assert is_binary(Mean(right), Mean(1 - right))
+    assert not is_binary(Mean(right), Mean(right / 2))
+    assert not is_binary(Quantile(right, 0.5))
+
+
+@given(
+    st.lists(st.tuples(st.integers(0, 3), st.sampled_from([0.0, 1.0, 1.5, 7.0])), min_size=1),
+    st.lists(st.integers(0, 3), min_size=4, max_size=4),
+    st.sampled_from([0.01, 0.5, 0.99, 1.0]),
+)
+def test_a_quantile_counts_each_value_as_often_as_its_item_is_drawn(
+    held: list[tuple[int, float]], weights: list[int], probability: float
+) -> None:
+    owners, values = (np.asarray(column) for column in zip(*held, strict=True))
+    statistic = Quantile(values, probability, owners)
+
+    found = statistic.of(np.asarray([weights[: statistic.size]], np.float64))[0]
+
+    drawn = [value for item, value in held for _ in range(weights[item])]
+    if not drawn:
+        assert math.isnan(found)
+        return
+    assert found == np.quantile(drawn, probability, method="inverted_cdf")
+
+
+def test_many_draws_give_what_each_gives_alone(monkeypatch: pytest.MonkeyPatch) -> None:
+    owners = RANDOM.integers(0, 9, 200)
+    statistic = Quantile(RANDOM.normal(size=200), 0.5, owners)
+    weights = RANDOM.integers(0, 4, (31, statistic.size)).astype(np.float64)
+    alone = [statistic.of(row[None])[0] for row in weights]
+
+    monkeypatch.setattr(statistics, "_CHUNK", 500)
+
+    assert statistic.of(weights).tolist() == alone
+
+
+@pytest.mark.parametrize("bad", [math.nan, math.inf])
+def test_one_value_of_an_item_that_is_no_number_leaves_no_quantile(bad: float) -> None:
+    statistic = Quantile(np.array([1.0, bad, 2.0]), 0.5, np.array([0, 0, 1]))
+
+    assert math.isnan(statistic.value)
+
+
+@pytest.mark.parametrize("items", [1, 3, 63, 100])
+def test_macro_f1_is_that_of_items_really_repeated(items: int) -> None:
+    predicted, labels = RANDOM.integers(0, 4, items), RANDOM.integers(1, 6, items)
+    weights = RANDOM.multinomial(items, np.full(items, 1 / items), 20).astype(float)
+
+    found = MacroF1(predicted, labels).of(weights)
+
+    wanted = [
+        f1_score(
+            repeated(labels, row), repeated(predicted, row), average="macro", zero_division=0.0
+        )
+        for row in weights
+    ]
+    assert found == pytest.approx(wanted, abs=ROUNDING)
+
+
+def test_an_item_without_an_answer_leaves_no_macro_f1() -> None:
+    assert math.isnan(MacroF1(np.array([0, -1, 1]), np.array([0, 1, 1])).value)
+
+
+def test_a_constant_has_a_value_and_no_interval() -> None:
+    found = Constant(3.5, 20)
+
+    assert (found.value, found.size) == (3.5, 20)
+    assert not interval(found).is_finite
+    assert np.isnan(found.of(np.array([[2.0, *[1.0] * 18, 0.0]]))).all()

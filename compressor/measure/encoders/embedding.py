@@ -11,16 +11,21 @@ import torch
 from numpy.typing import NDArray
 
 from compressor.measure.batches import Rows
-from compressor.measure.constant import Constant
 from compressor.measure.distance import cosine_distance, neighbour_overlap, rank_me, unit
 from compressor.measure.encoders.chain import Chain, read_chain
 from compressor.measure.encoders.pooling import pooled
-from compressor.measure.encoders.sequences import Sequences, longest, preparations, read, sequences
+from compressor.measure.encoders.sequences import (
+    Length,
+    Sequences,
+    longest,
+    preparations,
+    read,
+    sequences,
+)
 from compressor.measure.evidence import Answers, Metric
-from compressor.measure.language.divergence import PositionQuantile
 from compressor.measure.language.tokens import described, require_embedded, tokenizer
 from compressor.measure.loaded import Loaded, Preparation
-from compressor.measure.statistics import Floats, Mean
+from compressor.measure.statistics import Constant, Floats, Mean, Quantile
 
 Array = NDArray[Any]
 
@@ -60,6 +65,7 @@ def embedded(model: Loaded, columns: Sequence[Sequence[str]]) -> Answers:
         f"{chain}, tokenizer {described(own)}, at most {length.tokens} tokens, "
         f"{items.cut} of {len(place)} texts cut",
         _collapse(embeddings),
+        list(_prepared(model, chain, own, length, items)),
     )
 
 
@@ -70,9 +76,14 @@ def embedding_preparations(
     chain = read_chain(model.folder)
     own = tokenizer(chain.folder)
     length = longest(model, own, chain.max_length)
-    yield from preparations(
-        model, own, length, sequences(own, length.tokens, _texts(chain, columns))
-    )
+    items = sequences(own, length.tokens, _texts(chain, columns))
+    yield from _prepared(model, chain, own, length, items)
+
+
+def _prepared(
+    model: Loaded, chain: Chain, own: Any, length: Length, items: Sequences
+) -> Iterator[Preparation]:
+    yield from preparations(model, own, length, items)
     yield Preparation("pooling", str(chain), chain.origin)
     if chain.lowers_case:
         yield Preparation("lower-casing", "before the tokenizer", "sentence_bert_config.json")
@@ -96,6 +107,7 @@ def rank_metric(answers: Answers) -> Metric:
     return Metric(
         "rank-me",
         Constant(value, len(rows)),
+        "plain",
         f"RankMe, uncentred (centred {centred:.4g}), of {len(rows)} embeddings of width "
         f"{rows.shape[1]}; no interval; {answers.definition}",
     )
@@ -116,15 +128,16 @@ def embedding_distances(dense: Answers, other: Answers) -> Iterator[Metric]:
     if one.shape == two.shape:
         cosine = np.where(is_finite, 1.0 - cosine_distance(one, two), np.nan)
         of = f"cosine to the dense model's embedding of the same text, over {len(one)} texts"
-        yield Metric("cosine", mean(cosine), f"mean {of}", "higher")
-        owners = np.repeat(np.arange(count), texts)
+        yield Metric("cosine", mean(cosine), "share", f"mean {of}", "higher")
+        owners = np.repeat(np.arange(count), texts) if texts > 1 else None
         for name, probability in (("cosine-p05", 0.05), ("cosine-p50", 0.5)):
-            quantile = PositionQuantile(cosine, owners, count, probability)
-            yield Metric(name, quantile, f"quantile {probability} of the {of}", "higher")
+            quantile = Quantile(cosine, probability, owners)
+            yield Metric(name, quantile, "share", f"quantile {probability} of the {of}", "higher")
     if len(one) > 1:
         yield Metric(
             "neighbour-overlap",
             mean(neighbour_overlap(one, two)),
+            "share",
             f"mean share of the {min(10, len(one) - 1)} nearest of {len(one)} texts, by cosine, "
             "that the dense model finds too",
             "higher",

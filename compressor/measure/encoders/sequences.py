@@ -13,8 +13,7 @@ from typing import Any, Final, final
 import torch
 
 from compressor.errors import InputError, printable
-from compressor.measure.batches import HIDDEN_ITEMS, by_length
-from compressor.measure.language.continuations import padded
+from compressor.measure.batches import HIDDEN_ITEMS, by_length, padded
 from compressor.measure.language.tokens import described, digest, longest_input
 from compressor.measure.loaded import MAX_LENGTH, Loaded, Preparation
 
@@ -107,7 +106,7 @@ def sequences(
 
 
 def read(model: Loaded, items: Sequences) -> Iterator[Read]:
-    """What the model makes of the sequences, batch by batch, the longest first."""
+    """What the model makes of the sequences, batch by batch, in the order of `by_length`."""
     takes_types = (
         bool(items.types) and "token_type_ids" in signature(model.model.forward).parameters
     )

@@ -15,6 +15,7 @@ from typing import Literal, TypeAlias, final
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
 from compressor.errors import listing, printable
+from compressor.measure.interval import CONFIDENCE, Interval
 from compressor.measure.judgement.judging import (
     Comparison,
     Judgement,
@@ -25,8 +26,7 @@ from compressor.measure.judgement.judging import (
 )
 from compressor.measure.judgement.pairing import MISSING, NONFINITE, Fault, alone, ratio, worsening
 from compressor.measure.judgement.readback import BenchTables, MetricRow, read_back
-from compressor.measure.judgement.wording import of_change, of_number
-from compressor.measure.statistics import CONFIDENCE, Interval
+from compressor.measure.judgement.wording import no_points, of_change, of_number
 from compressor.report import Report
 from compressor.tolerance import DropField
 
@@ -177,6 +177,8 @@ def _dropped(gate: Gate, bench: BenchTables, row: MetricRow) -> GateResult:
     if gate.max_drop.unit == "%" and row.dense_value == 0:
         fault = Fault(NONFINITE, "has a dense value of 0, of which no share can be taken")
         return _faulty(gate, row.model, fault, row)
+    if gate.max_drop.unit == "pt" and row.point is None:
+        return _faulty(gate, row.model, Fault(MISSING, no_points(row, gate.max_drop)), row)
     margin = gate.max_drop.margin(row.dense_value, row.point)
     judgement = judged(worse, "<=", margin)
     reason = of_change(row, worse, margin, judgement, gate.confidence)

@@ -12,7 +12,7 @@ import math
 from dataclasses import dataclass
 from typing import Final, Literal, TypeAlias, final
 
-from compressor.measure.statistics import Interval
+from compressor.measure.interval import Interval
 
 Comparison: TypeAlias = Literal["<=", ">=", "==", "<", ">"]
 Status: TypeAlias = Literal["pass", "fail", "inconclusive"]
@@ -59,11 +59,16 @@ def too_few(measured: Measured) -> bool:
 
 
 def judged(measured: Measured, comparison: Comparison, limit: float) -> Judgement:
-    """Whether `measured COMPARISON limit`; a number that is not finite is never a pass."""
+    """Whether `measured COMPARISON limit`; a number that is not finite is never a pass.
+
+    Nor is one whose interval is unknown, of which more items would tell more.
+    """
     if measured.items is not None and too_few(measured) and math.isfinite(measured.value):
         return Judgement("inconclusive", FEWEST_ITEMS - measured.items)
-    if not (measured.is_finite and math.isfinite(limit)):
+    if not (math.isfinite(measured.value) and math.isfinite(limit)):
         return Judgement("fail")
+    if not measured.interval.is_finite:
+        return Judgement("inconclusive")
     holds, fails = _ends(measured.interval, comparison, limit)
     if holds or fails:
         return Judgement("pass" if holds else "fail")

@@ -10,18 +10,13 @@ import math
 from dataclasses import dataclass
 from typing import Final, Literal, TypeAlias, final
 
+import numpy as np
+
 from compressor.errors import printable
+from compressor.measure.interval import CONFIDENCE, Interval, between
 from compressor.measure.judgement.judging import Measured
 from compressor.measure.judgement.readback import BenchTables, ItemRow, MetricRow
-from compressor.measure.statistics import (
-    CONFIDENCE,
-    Floats,
-    Interval,
-    difference,
-    interval,
-    intervals,
-    is_binary,
-)
+from compressor.measure.resampling import closed_difference, difference, interval, resampled
 
 FaultId: TypeAlias = Literal["GATE-MISSING", "GATE-NONFINITE"]
 MISSING: Final = "GATE-MISSING"
@@ -42,12 +37,14 @@ def alone(bench: BenchTables, row: MetricRow, confidence: float) -> Measured | F
     if not math.isfinite(row.value):
         return Fault(NONFINITE, "is not a finite number")
     items = bench.items.get((row.name, row.model))
-    is_exact = items is not None and is_binary(items.statistic)
-    if confidence == CONFIDENCE and not is_exact:
+    closed = None if items is None else items.statistic.closed_interval(confidence)
+    if closed is not None:
+        return Measured(row.value, closed, row.items, is_exact=True)
+    if confidence == CONFIDENCE:
         return Measured(row.value, Interval(row.low, row.high), row.items)
     if items is None:
         return Fault(MISSING, "has no values for each item, so that its interval is that at 95 %")
-    return Measured(row.value, interval(items.statistic, confidence), row.items, is_exact)
+    return Measured(row.value, interval(items.statistic, confidence), row.items)
 
 
 def worsening(bench: BenchTables, row: MetricRow, confidence: float) -> Measured | Fault:
@@ -61,26 +58,31 @@ def worsening(bench: BenchTables, row: MetricRow, confidence: float) -> Measured
     found = Interval(row.difference_low, row.difference_high)
     if confidence != CONFIDENCE or not found.is_finite:
         found = difference(own, dense, confidence)
-    apart, is_exact = row.value - row.dense_value, is_binary(own, dense)
+    apart, is_exact = row.value - row.dense_value, closed_difference(own, dense) is not None
     if row.better == "higher":
         return Measured(-apart, -found, row.items, is_exact)
     return Measured(apart, found, row.items, is_exact)
 
 
 def ratio(bench: BenchTables, row: MetricRow, confidence: float) -> Measured | Fault:
-    """How many times the dense model's number a model's number is, paired."""
+    """How many times the dense model's number a model's number is, paired.
+
+    Of right and wrong answers the share that the dense model has is taken as it is.
+    """
     pair = _pair(bench, row)
     if isinstance(pair, Fault):
         return pair
     if row.dense_value == 0:
         return Fault(NONFINITE, "cannot be put in relation to the dense model, which has 0")
     own, dense = (items.statistic for items in pair)
-
-    def of(weights: Floats) -> Floats:
-        return own.of(weights) / dense.of(weights)
-
-    (found,) = intervals([of], own.size, confidence)
-    return Measured(row.value / row.dense_value, found, row.items)
+    times = row.value / row.dense_value
+    if (apart := closed_difference(own, dense, confidence)) is not None:
+        ends = [1 + end / row.dense_value for end in (apart.low, apart.high)]
+        return Measured(times, Interval(*ends), row.items, is_exact=True)
+    drawn, dense_drawn = resampled([own, dense], seed=0)
+    with np.errstate(divide="ignore", invalid="ignore"):
+        found = between(drawn / dense_drawn, confidence)
+    return Measured(times, found, row.items)
 
 
 def _pair(bench: BenchTables, row: MetricRow) -> tuple[ItemRow, ItemRow] | Fault:

@@ -9,6 +9,7 @@ from typing import Annotated, Any, Literal, final
 
 from pydantic import BaseModel, BeforeValidator, ConfigDict, InstanceOf
 
+from compressor.measure.evidence import Unit
 from compressor.measure.statistics import Statistic, from_columns
 
 
@@ -57,7 +58,8 @@ class MetricRow(Row):
     high: Number
     items: int
     better: Literal["higher", "lower"] | None
-    point: float
+    unit: Unit
+    point: float | None
     headline: bool
     dense: str | None = None
     dense_value: Number = math.nan
@@ -142,5 +144,6 @@ def read_back(tables: Mapping[str, Any]) -> BenchTables:
             for table in ("metrics", "distances")
             for row in tables.get(table, ())
         ],
-        items={(f"{row.data}/{row.metric}", row.model): row for row in items},
+        # Of two that are called the same, the score: it goes first.
+        items={(f"{row.data}/{row.metric}", row.model): row for row in reversed(items)},
     )

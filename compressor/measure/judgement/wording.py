@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from typing import Final
 
 from compressor.errors import printable
+from compressor.measure.evidence import Unit
 from compressor.measure.judgement.judging import (
     FEWEST_ITEMS,
     Comparison,
@@ -14,6 +15,7 @@ from compressor.measure.judgement.judging import (
     too_few,
 )
 from compressor.measure.judgement.readback import MetricRow
+from compressor.tolerance import Drop
 
 _REQUIRED: Final[Mapping[Comparison, str]] = {
     "<=": "at most",
@@ -23,20 +25,37 @@ _REQUIRED: Final[Mapping[Comparison, str]] = {
     ">": "above",
 }
 
-_SHARE: Final = 0.01
-"""A metric whose point is this is a share of one: its changes are said in points."""
+_COUNTED: Final[Mapping[Unit, str]] = {
+    "share": "a share",
+    "perplexity": "a perplexity",
+    "nats": "counted in nats",
+    "bits": "counted in bits",
+    "squared": "a squared error",
+    "plain": "a number without a unit",
+}
+
+
+_WORDS: Final[Mapping[Unit, str]] = {"nats": " nats", "bits": " bits"}
+
+
+def no_points(row: MetricRow, drop: Drop) -> str:
+    """Why a drop in points says nothing of this metric."""
+    return (
+        f"is {_COUNTED[row.unit]}, which has no points, so that `{drop}` is no limit; "
+        "write a share of the dense value, such as `1%`"
+    )
 
 
 def of_change(
     row: MetricRow, worse: Measured, margin: float, judgement: Judgement, confidence: float
 ) -> str:
     """`sts/spearman fell by 0.8 points (95 % interval 0.3 to 1.3), within the allowed 1 point.`"""
-    allowed = f"the allowed {_points(margin, row.point)}"
+    allowed = f"the allowed {_points(margin, row.unit)}"
     if judgement.status == "pass":
-        size = _points(margin, row.point)
+        size = _points(margin, row.unit)
         end = f", within {allowed}" if worse.value > 0 else f"; {size} for the worse is allowed"
     elif judgement.status == "fail":
-        end = f", more than {allowed}" if worse.is_finite else _PROVES_NOTHING
+        end = f", more than {allowed}"
     else:
         end = _undecided(worse, judgement, f"whether that is within {allowed}")
     return f"{printable(row.name)} {_change(row, worse, confidence)}{end}."
@@ -55,8 +74,6 @@ def of_number(
     required = f"{_REQUIRED[comparison]} {limit:.6g}"
     if judgement.status == "inconclusive":
         end = _undecided(measured, judgement, f"whether it is {required}, as required")
-    elif not measured.is_finite:
-        end = _PROVES_NOTHING
     else:
         verb = "is" if judgement.status == "pass" else "was"
         end = f", and {required} {verb} required"
@@ -69,11 +86,10 @@ def of_number(
     return f"{printable(name)} is {measured.value:.6g}{unit}{within}{end}."
 
 
-_PROVES_NOTHING: Final = ", but its interval is not finite, so that it proves nothing"
-
-
 def _undecided(measured: Measured, judgement: Judgement, question: str) -> str:
     more = judgement.more_items
+    if not measured.interval.is_finite and not too_few(measured):
+        return ", but its interval is not known from these items, so that it proves nothing"
     if too_few(measured):
         return (
             f", but {measured.items} items do not decide {question}: "
@@ -89,16 +105,16 @@ def _change(row: MetricRow, worse: Measured, confidence: float) -> str:
         said = "did not change"
     else:
         has_fallen = (worse.value > 0) == (row.better == "higher")
-        size = _points(abs(worse.value), row.point)
+        size = _points(abs(worse.value), row.unit)
         said = f"{'fell' if has_fallen else 'rose'} by {size}"
     if not worse.interval.is_finite:
         return said
-    return f"{said} ({100 * confidence:g} % interval {_range(worse, row.point)})"
+    return f"{said} ({100 * confidence:g} % interval {_range(worse, row.unit)})"
 
 
-def _range(worse: Measured, point: float) -> str:
+def _range(worse: Measured, unit: Unit) -> str:
     """Both ends in the direction of the change; where they lie on two sides, with their sides."""
-    scale = 1 / point if point == _SHARE else 1.0
+    scale = 100 if unit == "share" else 1
     low, high = worse.interval.low * scale, worse.interval.high * scale
     if worse.value >= 0 and low >= 0:
         return f"{low:.3g} to {high:.3g}"
@@ -111,9 +127,9 @@ def _side(worse: float) -> str:
     return f"{abs(worse):.3g} {'worse' if worse > 0 else 'better'}" if worse else "0"
 
 
-def _points(size: float, point: float) -> str:
+def _points(size: float, unit: Unit) -> str:
     """A size of change in points where the metric is a share, else in its own unit."""
-    if point != _SHARE:
-        return f"{size:.3g}"
-    said = f"{size / point:.3g}"
+    if unit != "share":
+        return f"{size:.3g}{_WORDS.get(unit, '')}"
+    said = f"{100 * size:.3g}"
     return f"{said} {'point' if said == '1' else 'points'}"

@@ -6,15 +6,17 @@ Pruning can triple how often that happens while perplexity stands still (methods
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any, Final
+from dataclasses import dataclass
+from itertools import islice
+from typing import Any, Final, Literal, final
 
 import numpy as np
 import torch
 
+from compressor.measure.language.greedy import greedy
 from compressor.measure.language.tokens import places
 from compressor.measure.loaded import Loaded
 from compressor.measure.statistics import Floats
-from compressor.model.load import quiet
 
 PROMPT: Final = 32
 NEW_TOKENS: Final = 64
@@ -23,23 +25,41 @@ LONGEST_PERIOD: Final = 16
 REPEATS: Final = 3
 
 
-def loops(model: Loaded, texts: Sequence[Sequence[int]]) -> Floats:
-    """1 for each prompt whose greedy continuation loops, else 0; the prompts begin the texts.
+@final
+@dataclass(frozen=True)
+class Prompts:
+    """The first tokens of some texts, and of what texts they are."""
 
-    Of the texts with at least `PROMPT` tokens, `PROMPTS` are taken, evenly spaced; none where the
-    model has no place for a prompt and its continuation.
+    tokens: Sequence[Sequence[int]]
+    begin: Literal["documents", "windows"]
+
+
+def prompts(documents: Sequence[Sequence[int]], windows: Sequence[Sequence[int]]) -> Prompts:
+    """`PROMPTS` beginnings of `PROMPT` tokens, evenly spaced over the texts that are long enough.
+
+    The beginnings of documents where there are that many, else those of windows, which may begin
+    anywhere.
+    """
+    long = [text for text in documents if len(text) >= PROMPT]
+    begin: Literal["documents", "windows"] = "documents"
+    if len(long) < PROMPTS:
+        long, begin = [text for text in windows if len(text) >= PROMPT], "windows"
+    count = min(PROMPTS, len(long))
+    chosen = [long[place * len(long) // count] for place in range(count)]
+    return Prompts([list(text[:PROMPT]) for text in chosen], begin)
+
+
+def loops(model: Loaded, begun: Sequence[Sequence[int]]) -> Floats:
+    """1 for each prompt whose greedy continuation loops, else 0.
+
+    None where the model has no place for a prompt and its continuation.
     """
     if places(model) < PROMPT + NEW_TOKENS:
         return np.zeros(0)
-    long = [list(text[:PROMPT]) for text in texts if len(text) >= PROMPT]
-    count = min(PROMPTS, len(long))
-    prompts = [long[place * len(long) // count] for place in range(count)]
     found: list[bool] = []
-    for start in range(0, count, model.batch_size):
-        found += [
-            is_loop(answer)
-            for answer in _continued(model, prompts[start : start + model.batch_size])
-        ]
+    for start in range(0, len(begun), model.batch_size):
+        answers = _continued(model, begun[start : start + model.batch_size])
+        found += [is_loop(answer) for answer in answers]
     return np.asarray(found, np.float64)
 
 
@@ -54,31 +74,18 @@ def is_loop(tokens: Sequence[int]) -> bool:
 
 def _continued(model: Loaded, prompts: Sequence[Sequence[int]]) -> list[list[int]]:
     """The greedy continuation of each prompt; one that ends before `NEW_TOKENS` is empty."""
-    from transformers import GenerationConfig
-
     tokens = torch.tensor(prompts, device=model.device)
-    # Everything that a checkpoint's generation_config.json could say otherwise is said here.
-    greedy = GenerationConfig(  # type: ignore[no-untyped-call]  # transformers has no annotation
-        do_sample=False,
-        num_beams=1,
-        max_new_tokens=NEW_TOKENS,
-        min_new_tokens=0,
-        repetition_penalty=1.0,
-        no_repeat_ngram_size=0,
-        pad_token_id=0,
-    )
-    with quiet():
-        said: Any = model.model.generate(
-            tokens, attention_mask=torch.ones_like(tokens), generation_config=greedy
-        )
-    answers: list[list[int]] = said[:, tokens.shape[1] :].tolist()
+    output: Any = model.model(input_ids=tokens, use_cache=True)
+    said = torch.cat(list(islice(greedy(model, tokens, output), NEW_TOKENS)), dim=1)
     ends = _ends(model)
+    answers: list[list[int]] = said.tolist()
     return [[] if ends & set(answer) else answer for answer in answers]
 
 
 def _ends(model: Loaded) -> set[int]:
     """The tokens at which the model stops."""
-    given = model.model.generation_config.eos_token_id
+    stored = model.model.generation_config
+    given = None if stored is None else stored.eos_token_id
     if given is None:
         return set()
     return set(given) if isinstance(given, list) else {int(given)}

@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import statistics
 from collections.abc import Callable, Iterator, Mapping
+from itertools import islice
 from typing import Any, Final
 
 import torch
 from torch.utils.benchmark import Timer
 
 from compressor.errors import InputError
+from compressor.measure.language.greedy import greedy, kept
 from compressor.measure.language.tokens import places
 from compressor.measure.loaded import Loaded
 from compressor.measure.speed.rows import Sample
@@ -100,16 +102,14 @@ def _decode(
     times: list[float] = []
     while len(times) < WARM_UPS + 1 or sum(times[WARM_UPS:]) < LEAST_SECONDS:
         output = model.model(**inputs, use_cache=True)
-        if output.get("past_key_values") is None:
+        if not kept(output):
             notes.append(f"{model.name}: no decode times, for it has no key-value cache")
             return
 
         def steps(output: Any = output) -> None:
-            for _ in range(new):
-                token = output.logits[:, -1:].argmax(dim=-1)
-                output = model.model(
-                    input_ids=token, past_key_values=output.past_key_values, use_cache=True
-                )
+            # The first token comes of what was read; each after it, of a step.
+            for _ in islice(greedy(model, inputs["input_ids"], output), new + 1):
+                pass
 
         times.append(float(_timer(steps).timeit(1).median))
     seconds = statistics.median(times[WARM_UPS:]) / new

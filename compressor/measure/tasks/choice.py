@@ -18,7 +18,8 @@ from compressor.data.spec import Role
 from compressor.errors import InputError, printable
 from compressor.measure.batches import Rows
 from compressor.measure.distance import kl
-from compressor.measure.evidence import Answers, Metric, Task
+from compressor.measure.evidence import Answers, DataTask, Metric
+from compressor.measure.flips import flips
 from compressor.measure.language.continuations import Reading, losses, scored_logits
 from compressor.measure.language.tokens import (
     any_start,
@@ -63,20 +64,10 @@ class Question:
 
 @final
 @dataclass(frozen=True)
-class Choice(Task):
+class Choice(DataTask):
     """Which of some answers a causal model finds likeliest; pairs of sentences are two answers."""
 
     kind: ClassVar[str] = "choice"
-
-    dataset: Dataset
-
-    @property
-    def data(self) -> str:
-        return self.dataset.name
-
-    @property
-    def count(self) -> int:
-        return len(next(iter(self.dataset.values.values())))
 
     def answers(self, model: Loaded) -> Answers:
         questions = list(_questions(self.dataset))
@@ -102,6 +93,7 @@ class Choice(Task):
             f"tokenizer {described(own)}, log-likelihood of each answer after its context and a "
             f"space, context {length}, {cut} of {len(pairs)} cut from the left",
             "" if np.isfinite(likelihood).all() else "some log-likelihoods are not finite",
+            preparations(model, own),
         )
 
     def preparations(self, model: Loaded) -> Preparations:
@@ -113,7 +105,9 @@ class Choice(Task):
         gold = [question.gold for question in questions]
         right = _right(scores, gold)
         likeliest = "share of questions whose right answer is the likeliest"
-        yield Metric("accuracy", Mean(right), f"{likeliest}; {how}", "higher", is_headline=True)
+        yield Metric(
+            "accuracy", Mean(right), "share", f"{likeliest}; {how}", "higher", is_headline=True
+        )
         if "contexts" not in self.dataset.roles:
             lengths = [[len(text) for _, text in question.pairs] for question in questions]
             normal = [row / length for row, length in zip(scores, lengths, strict=True)]
@@ -121,6 +115,7 @@ class Choice(Task):
             yield Metric(
                 "accuracy-norm",
                 Mean(_right(normal, gold)),
+                "share",
                 f"share of questions whose right answer is {per}; {how}",
                 "higher",
             )
@@ -129,24 +124,17 @@ class Choice(Task):
             for row, right in zip(scores, gold, strict=True)
         ]
         margin = "log-likelihood of the right answer, less that of the likeliest wrong one"
-        yield Metric("margin", Mean(np.asarray(margins)), f"mean {margin}, in nats; {how}")
+        yield Metric("margin", Mean(np.asarray(margins)), "nats", f"mean {margin}; {how}")
 
     def distances(self, dense: Answers, other: Answers) -> Iterator[Metric]:
         gold = [question.gold for question in _questions(self.dataset)]
         before, after = _by_question(dense), _by_question(other)
         was, now = _right(before, gold), _right(after, gold)
-        lost, gained = int((was > now).sum()), int((now > was).sum())
-        yield Metric(
-            "flips",
-            Mean(np.where(np.isnan(was) | np.isnan(now), np.nan, was != now)),
-            f"share of questions that changed: {lost} from right to wrong, "
-            f"{gained} from wrong to right",
-            "lower",
-        )
+        yield flips(was, now)
         with np.errstate(invalid="ignore"):
             apart = [kl(one[None], two[None])[0] for one, two in zip(before, after, strict=True)]
         choices = "KL from the dense model over the answers of a question, in nats"
-        yield Metric("kl", Mean(np.asarray(apart)), f"mean {choices}", "lower")
+        yield Metric("kl", Mean(np.asarray(apart)), "nats", f"mean {choices}", "lower")
 
 
 def _questions(dataset: Dataset) -> Iterator[Question]:

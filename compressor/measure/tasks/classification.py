@@ -9,8 +9,15 @@ from typing import Any, ClassVar, final
 from compressor.data.dataset import Dataset
 from compressor.measure.batches import Rows
 from compressor.measure.classes import class_numbers, collapse, distances, scores
-from compressor.measure.encoders.sequences import Sequences, longest, preparations, read, sequences
-from compressor.measure.evidence import Answers, Metric, Task
+from compressor.measure.encoders.sequences import (
+    Length,
+    Sequences,
+    longest,
+    preparations,
+    read,
+    sequences,
+)
+from compressor.measure.evidence import Answers, DataTask, Metric
 from compressor.measure.language.tokens import described, require_embedded, tokenizer
 from compressor.measure.loaded import Kind, Loaded, Preparation, Preparations
 
@@ -22,20 +29,10 @@ def fits(kind: Kind, dataset: Dataset) -> bool:
 
 @final
 @dataclass(frozen=True)
-class Classification(Task):
+class Classification(DataTask):
     """How often a classifier names the label of a text, or of a pair of texts."""
 
     kind: ClassVar[str] = "classification"
-
-    dataset: Dataset
-
-    @property
-    def data(self) -> str:
-        return self.dataset.name
-
-    @property
-    def count(self) -> int:
-        return len(self.dataset.values["label"])
 
     def answers(self, model: Loaded) -> Answers:
         labels, how = class_numbers(self.dataset.values["label"], model.config.id2label, self.data)
@@ -57,6 +54,7 @@ class Classification(Task):
             f"{logits.shape[1]} classes, labels {how}, tokenizer {described(own)}, at most "
             f"{length.tokens} tokens, {items.cut} of {self.count} cut",
             collapse(logits, labels),
+            _prepared(model, own, length, items, how),
         )
 
     def preparations(self, model: Loaded) -> Preparations:
@@ -64,10 +62,7 @@ class Classification(Task):
         length = longest(model, own)
         _, how = class_numbers(self.dataset.values["label"], model.config.id2label, self.data)
         items = self._sequences(own, length.tokens)
-        return [
-            *preparations(model, own, length, items),
-            Preparation("labels", how, "config.json, key id2label"),
-        ]
+        return _prepared(model, own, length, items, how)
 
     def metrics(self, answers: Answers) -> Iterator[Metric]:
         found = answers.arrays
@@ -81,3 +76,11 @@ class Classification(Task):
         values = self.dataset.values
         second = values["text2"] if "text2" in self.dataset.roles else None
         return sequences(own, length, values["text"], second)
+
+
+def _prepared(
+    model: Loaded, own: Any, length: Length, items: Sequences, how: str
+) -> list[Preparation]:
+    """What becomes of a text, and how its label became a class."""
+    labels = Preparation("labels", how, "config.json, key id2label")
+    return [*preparations(model, own, length, items), labels]

@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 
 from compressor.data.dataset import Dataset, too_small
 from compressor.errors import InputError, printable
-from compressor.measure.batches import Rows
+from compressor.measure.batches import HIDDEN_ITEMS, Rows
 from compressor.measure.distance import cosine_distance
 from compressor.measure.evidence import Answers, Metric, Task
 from compressor.measure.loaded import Kind, Loaded, Preparation, Preparations
@@ -89,9 +89,10 @@ class Forecast(Task):
         rows, size, done = Rows(len(windows.starts)), model.batch_size, 0
         for start in range(0, len(windows.starts), size):
             numbers = range(start, min(start + size, len(windows.starts)))
-            output, given = _forecast(model, windows.before(table, numbers))
+            is_opened = start < HIDDEN_ITEMS and not _is_split(model, table.shape[1])
+            output, given = _forecast(model, windows.before(table, numbers), is_opened=is_opened)
             rows.put(numbers, {"forecast": given})
-            if output.hidden_states is not None and not _is_split(model, table.shape[1]):
+            if output.hidden_states is not None:
                 rows.put_hidden(numbers, [_by_time(each) for each in output.hidden_states], None)
             model.observe(len(numbers) * windows.length)
             done += len(numbers) * windows.length
@@ -104,8 +105,9 @@ class Forecast(Task):
             rows.hidden,
             f"{len(windows.starts)} windows of the last {1 - FITTED:.0%} of {self._times} times, "
             f"context {windows.context}, length and stride {windows.length}, {len(shown)} channels "
-            f"standardised by the first {FITTED:.0%}",
+            f"standardised by the first {FITTED:.0%}, intervals over windows as if independent",
             _collapse(forecast, wanted),
+            self.preparations(model),
         )
 
     def preparations(self, model: Loaded) -> Preparations:
@@ -134,10 +136,9 @@ class Forecast(Task):
             error = answers.arrays["forecast"] - answers.arrays["target"]
             squared, absolute = (error**2).mean(axis=(1, 2)), np.abs(error).mean(axis=(1, 2))
         said = f"of forecast and truth; {answers.definition}"
-        yield Metric(
-            "mse", Mean(squared), f"mean squared difference {said}", "lower", is_headline=True
-        )
-        yield Metric("mae", Mean(absolute), f"mean absolute difference {said}", "lower")
+        what = f"mean squared difference {said}"
+        yield Metric("mse", Mean(squared), "squared", what, "lower", is_headline=True)
+        yield Metric("mae", Mean(absolute), "plain", f"mean absolute difference {said}", "lower")
 
     def distances(self, dense: Answers, other: Answers) -> Iterator[Metric]:
         one, two = dense.arrays["forecast"], other.arrays["forecast"]
@@ -152,10 +153,14 @@ class Forecast(Task):
         spread = ((truth - truth.mean(axis=(0, 1))) ** 2).mean(axis=(1, 2))
         what = "mean squared difference to the dense forecast over the variance of the truth"
         yield Metric(
-            "forecast-distance", Ratio(apart, spread), f"{what}; {dense.definition}", "lower"
+            "forecast-distance",
+            Ratio(apart, spread),
+            "plain",
+            f"{what}; {dense.definition}",
+            "lower",
         )
         what = f"1 - cosine to the dense forecast of a window; {dense.definition}"
-        yield from mean_and_percentiles("cosine", cosines, what)
+        yield from mean_and_percentiles("cosine-distance", cosines, "share", what)
 
     def _spread(self) -> Floats:
         found: Floats = self._table()[: self._fitted].std(axis=0)
@@ -220,17 +225,17 @@ def _is_split(model: Loaded, channels: int) -> bool:
     return bool(model.config.num_input_channels == 1 and channels > 1)
 
 
-def _forecast(model: Loaded, before: Floats) -> tuple[Any, torch.Tensor]:
+def _forecast(model: Loaded, before: Floats, *, is_opened: bool) -> tuple[Any, torch.Tensor]:
     """The model's output, and its forecast `(windows, length, channels)`: a mean where it is one.
 
-    `before` is `(windows, context, channels)`.
+    `before` is `(windows, context, channels)`. The output has hidden states if it `is_opened`.
     """
     windows, context, channels = before.shape
     given = torch.from_numpy(before).to(model.device, model.model.dtype)
     is_split = _is_split(model, channels)
     if is_split:
         given = given.transpose(1, 2).reshape(windows * channels, context, 1)
-    output: Any = model.model(past_values=given, output_hidden_states=True)
+    output: Any = model.model(past_values=given, output_hidden_states=is_opened)
     if model.model.distribution_output:
         found = model.model.distribution_output.distribution(
             output.prediction_outputs, loc=output.loc, scale=output.scale

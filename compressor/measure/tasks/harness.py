@@ -12,7 +12,7 @@ import logging
 import math
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager, redirect_stderr, redirect_stdout
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from importlib import import_module
 from importlib.metadata import version
 from pathlib import Path
@@ -21,8 +21,10 @@ from typing import Any, ClassVar, Final, final
 import numpy as np
 from blake3 import blake3
 
-from compressor.errors import InputError, UsageError, printable
-from compressor.measure.evidence import Answers, Better, Metric, Task
+from compressor.data.hub import no_connection
+from compressor.errors import InputError, UsageError, listing, printable
+from compressor.measure.evidence import Answers, Better, Metric, Task, Unit
+from compressor.measure.flips import flips
 from compressor.measure.language.tokens import described, tokenizer
 from compressor.measure.loaded import Loaded, Preparation, Preparations
 from compressor.measure.statistics import Floats, Mean, Ratio, Statistic
@@ -31,6 +33,7 @@ from compressor.model.load import first_line, quiet
 _SEED: Final = 1234
 """lm-eval's own for few-shot examples: other examples are other numbers."""
 _ROLLING: Final = ("word_perplexity", "byte_perplexity", "bits_per_byte")
+_SHARES: Final = ("exact_match", "em", "f1", "mcc")
 _HEADLINES: Final = ("acc", "exact_match", "word_perplexity")
 
 
@@ -43,8 +46,11 @@ class Harness(Task):
 
     name: str
     """As lm-eval names it, or the path of a YAML file."""
-    limit: int | None
-    """The first items of each task; None: all."""
+    chosen: Mapping[str, Sequence[int]] | None
+    """The numbers of the items of each task that are asked; None: all of them."""
+    said: str
+    """Which items those are, and how many examples stand before each."""
+    is_offline: bool
     manager: Any
     """lm-eval's catalogue of tasks."""
     items: Mapping[str, int]
@@ -61,7 +67,7 @@ class Harness(Task):
         return sum(self.items.values())
 
     def answers(self, model: Loaded) -> Answers:
-        with _silent():
+        with _silent(), no_connection(self.is_offline):
             asked = _tasks(self.manager, self.name)
             answer: Any = import_module("lm_eval.models.huggingface").HFLM(
                 pretrained=model.model,
@@ -70,7 +76,7 @@ class Harness(Task):
                 max_length=model.max_length,
             )
             found: Any = import_module("lm_eval.evaluator").evaluate(
-                answer, asked, limit=self.limit, bootstrap_iters=0, log_samples=True
+                answer, asked, samples=self.chosen, bootstrap_iters=0, log_samples=True
             )
         arrays: dict[str, Floats] = {}
         seen = blake3()
@@ -91,40 +97,51 @@ class Harness(Task):
         return Answers(
             str(seen.hexdigest()),
             arrays,
-            definition=f"lm-eval {version('lm-eval')}, task {printable(self.name)}, "
+            definition=f"lm-eval {version('lm-eval')}, task {printable(self.name)}, {self.said}, "
             f"tokenizer {described(answer.tokenizer)}, context {answer.max_length}",
+            preparations=[_prepared(answer.tokenizer)],
         )
 
     def preparations(self, model: Loaded) -> Preparations:
-        return [Preparation("tokenizer", described(tokenizer(model.folder)), "the checkpoint")]
+        return [_prepared(tokenizer(model.folder))]
 
     def metrics(self, answers: Answers) -> Iterator[Metric]:
-        measured = {key.rsplit(":", 2)[1] for key in answers.arrays}
-        headline = next((name for name in _HEADLINES if name in measured), min(measured))
+        headlines = self._headlines(answers)
         for key, values in answers.arrays.items():
             task, metric, _ = key.rsplit(":", 2)
             yield Metric(
                 self._named(key),
                 _statistic(metric, values),
+                _unit(metric),
                 answers.definition,
                 self.better[task].get(metric),
-                1.0 if metric.endswith("perplexity") else 0.01,
-                is_headline=metric == headline,
+                is_headline=metric == headlines[task],
             )
 
     def distances(self, dense: Answers, other: Answers) -> Iterator[Metric]:
         for key, before in dense.arrays.items():
             after = other.arrays[key]
-            if not np.isin([before, after], (0.0, 1.0)).all():
-                continue
-            lost, gained = int((before > after).sum()), int((after > before).sum())
-            yield Metric(
-                f"{self._named(key)}-flips",
-                Mean((before != after).astype(np.float64)),
-                f"share of items that changed: {lost} from right to wrong, "
-                f"{gained} from wrong to right",
-                "lower",
+            known = np.stack([before, after])
+            if np.isin(known[~np.isnan(known)], (0.0, 1.0)).all():
+                yield replace(flips(before, after), name=f"{self._named(key)}-flips")
+
+    def _headlines(self, answers: Answers) -> Mapping[str, str]:
+        """The metric of each task that a verdict rests on; "" where none of them has a better."""
+        measured: dict[str, list[str]] = {}
+        for key in answers.arrays:
+            task, metric, _ = key.rsplit(":", 2)
+            measured.setdefault(task, []).append(metric)
+        return {
+            task: next(
+                (
+                    metric
+                    for metric in (*_HEADLINES, *metrics)
+                    if metric in metrics and metric in self.better[task]
+                ),
+                "",
             )
+            for task, metrics in measured.items()
+        }
 
     def _named(self, key: str) -> str:
         """The metric behind an array `task:metric:filter`, with no more than tells it apart."""
@@ -133,8 +150,13 @@ class Harness(Task):
         return "-".join([*parts, *([filtered] if filtered != "none" else [])]).replace("_", "-")
 
 
-def harness(name: str, limit: int | None = None) -> Harness:
-    """The task that lm-eval knows by this name, or that is written in this file, with its data."""
+def harness(
+    name: str, count: int | None = None, *, seed: int = 0, is_offline: bool = False
+) -> Harness:
+    """The task that lm-eval knows by this name, or that is written in this file, with its data.
+
+    Of each task in it all items, or `count` drawn by the seed.
+    """
     if importlib.util.find_spec("lm_eval") is None:
         raise UsageError(
             "EXTRA-MISSING",
@@ -143,7 +165,7 @@ def harness(name: str, limit: int | None = None) -> Harness:
             found="no package lm_eval; expected version 0.4.12 or later",
             do='install it with: pip install "compressor[lm-eval]"',
         )
-    with _silent():
+    with _silent(), no_connection(is_offline):
         manager = import_module("lm_eval.tasks").TaskManager(include_defaults=not _is_path(name))
         tasks = _tasks(manager, name)["tasks"]
         sizes = {task: len(each.eval_docs) for task, each in tasks.items()}
@@ -155,9 +177,21 @@ def harness(name: str, limit: int | None = None) -> Harness:
             }
             for task, each in tasks.items()
         }
-    if limit is not None:
-        sizes = {task: min(limit, size) for task, size in sizes.items()}
-    return Harness(name, limit, manager, sizes, better)
+        shots = sorted({int(each.get_config("num_fewshot")) for each in tasks.values()})
+    said = f"{listing(shots)}-shot, "
+    if count is None:
+        return Harness(name, None, f"{said}all items", is_offline, manager, sizes, better)
+    random = np.random.Generator(np.random.PCG64(seed))
+    chosen: dict[str, list[int]] = {
+        task: sorted(random.permutation(size)[:count].tolist()) for task, size in sizes.items()
+    }
+    said += f"{count} items of each task or all it has, drawn with seed {seed}"
+    asked = {task: len(numbers) for task, numbers in chosen.items()}
+    return Harness(name, chosen, said, is_offline, manager, asked, better)
+
+
+def _prepared(own: Any) -> Preparation:
+    return Preparation("tokenizer", described(own), "the checkpoint")
 
 
 def _is_path(name: str) -> bool:
@@ -208,6 +242,15 @@ def _statistic(metric: str, values: Floats) -> Statistic:
     if metric == "bits_per_byte":
         return Ratio(-values[:, 0] / math.log(2), values[:, 1])
     return Ratio(-values[:, 0], values[:, 1], is_exponent=True)
+
+
+def _unit(metric: str) -> Unit:
+    """What a metric of this name counts; lm-eval does not say it."""
+    if metric.endswith("perplexity"):
+        return "perplexity"
+    if metric == "bits_per_byte":
+        return "bits"
+    return "share" if metric.startswith("acc") or metric in _SHARES else "plain"
 
 
 @contextmanager

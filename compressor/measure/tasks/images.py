@@ -14,7 +14,7 @@ from compressor.data.dataset import Dataset
 from compressor.errors import InputError
 from compressor.measure import classes
 from compressor.measure.batches import HIDDEN_ITEMS, Rows
-from compressor.measure.evidence import Answers, Metric, Task
+from compressor.measure.evidence import Answers, DataTask, Metric
 from compressor.measure.loaded import Kind, Loaded, Preparations
 from compressor.measure.vision.images import FILE, preprocessing
 from compressor.model.load import first_line
@@ -27,20 +27,10 @@ def fits(kind: Kind, dataset: Dataset) -> bool:
 
 @final
 @dataclass(frozen=True)
-class ImageClassification(Task):
+class ImageClassification(DataTask):
     """The class of each image, from pixels made as the checkpoint says."""
 
     kind: ClassVar[str] = "images"
-
-    dataset: Dataset
-
-    @property
-    def data(self) -> str:
-        return self.dataset.name
-
-    @property
-    def count(self) -> int:
-        return len(self.dataset.values["image"])
 
     def answers(self, model: Loaded) -> Answers:
         images = self.dataset.values["image"]
@@ -64,6 +54,7 @@ class ImageClassification(Task):
             rows.hidden,
             prepared.description,
             classes.collapse(logits, labels),
+            prepared.preparations(images),
         )
 
     def preparations(self, model: Loaded) -> Preparations:

@@ -15,10 +15,11 @@ from numpy.typing import NDArray
 
 from compressor.data.dataset import Dataset
 from compressor.errors import InputError
-from compressor.measure.batches import HIDDEN_ITEMS, Rows, by_length
-from compressor.measure.evidence import Answers, Metric, Task
-from compressor.measure.language.continuations import losses, padded
+from compressor.measure.batches import HIDDEN_ITEMS, Rows, by_length, padded
+from compressor.measure.evidence import Answers, DataTask, Metric
+from compressor.measure.language.continuations import losses
 from compressor.measure.language.divergence import divergence
+from compressor.measure.language.guesses import logits_at
 from compressor.measure.language.kept import KeptLogits
 from compressor.measure.language.tokens import (
     collapse,
@@ -59,20 +60,10 @@ class _Frame:
 
 @final
 @dataclass(frozen=True)
-class PseudoPerplexity(Task):
+class PseudoPerplexity(DataTask):
     """How well a masked model guesses each token of a text from all the others."""
 
     kind: ClassVar[str] = "pseudo-perplexity"
-
-    dataset: Dataset
-
-    @property
-    def data(self) -> str:
-        return self.dataset.name
-
-    @property
-    def count(self) -> int:
-        return len(self.dataset.values["text"])
 
     def answers(self, model: Loaded) -> Answers:
         own = tokenizer(model.folder)
@@ -101,6 +92,7 @@ class PseudoPerplexity(Task):
             f"{size} tokens between their special tokens, {int(items.tokens.sum())} tokens scored, "
             f"{items}",
             collapse(Ratio(arrays["loss"], arrays["tokens"], is_exponent=True).value, model),
+            preparations(model, own),
         )
 
     def preparations(self, model: Loaded) -> Preparations:
@@ -111,9 +103,9 @@ class PseudoPerplexity(Task):
         yield Metric(
             "pseudo-perplexity",
             Ratio(found["loss"], found["tokens"], is_exponent=True),
+            "perplexity",
             f"exp of the mean loss per masked token; {answers.definition}",
             "lower",
-            1.0,
             is_headline=True,
         )
 
@@ -151,12 +143,13 @@ def _scored(model: Loaded, items: Blocks, texts: Sequence[Sequence[int]], frame:
             asked.append(frame.around([*texts[window]]))
             asked[-1][len(frame.before) + place] = frame.mask
         tokens, mask = padded(asked, frame.padding, model.device)
-        output: Any = model.model(input_ids=tokens, attention_mask=mask.long())
+        places = [len(frame.before) + masked[number][1] for number in batch]
+        logits = logits_at(model, tokens, mask, places).float()
+        targets = [texts[window][place] for window, place in (masked[number] for number in batch)]
+        loss[batch] = losses(logits, targets).cpu().numpy()
         for row, number in enumerate(batch):
-            window, place = masked[number]
-            logits = output.logits[row, len(frame.before) + place][None].float()
-            loss[number] = losses(logits, [texts[window][place]]).item()
-            kept.put(number, logits)
+            window, _ = masked[number]
+            kept.put(number, logits[row : row + 1])
             left[window] -= 1
             if not left[window]:
                 model.observe(done.after(window))

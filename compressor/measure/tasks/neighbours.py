@@ -22,7 +22,7 @@ from compressor.measure.encoders.embedding import (
     embedding_preparations,
     rank_metric,
 )
-from compressor.measure.evidence import Answers, Metric, Task
+from compressor.measure.evidence import Answers, DataTask, Metric
 from compressor.measure.flips import flips
 from compressor.measure.loaded import Kind, Loaded, Preparations
 from compressor.measure.statistics import Floats, Mean
@@ -39,20 +39,10 @@ def fits(kind: Kind, dataset: Dataset) -> bool:
 
 @final
 @dataclass(frozen=True)
-class Neighbours(Task):
+class Neighbours(DataTask):
     """How often the label of most of an item's nearest neighbours is its own."""
 
     kind: ClassVar[str] = "knn"
-
-    dataset: Dataset
-
-    @property
-    def data(self) -> str:
-        return self.dataset.name
-
-    @property
-    def count(self) -> int:
-        return len(self.dataset.values["label"])
 
     def answers(self, model: Loaded) -> Answers:
         if self.count <= NEIGHBOURS:
@@ -74,6 +64,7 @@ class Neighbours(Task):
         yield Metric(
             "accuracy",
             Mean(self._right(answers)),
+            "share",
             f"share of items whose label is that of most of the {NEIGHBOURS} nearest of the other "
             f"{self.count - 1} (leave-one-out), by cosine, ties to the nearest; "
             f"{labels.max() + 1} labels, the commonest {most:.1%}; {answers.definition}",

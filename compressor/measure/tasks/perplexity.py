@@ -13,11 +13,11 @@ from numpy.typing import NDArray
 from compressor.data.dataset import Dataset
 from compressor.errors import UsageError
 from compressor.measure.batches import Rows
-from compressor.measure.evidence import Answers, Metric, Task
+from compressor.measure.evidence import Answers, DataTask, Metric
 from compressor.measure.language.continuations import Reading, losses, scored_logits
 from compressor.measure.language.divergence import divergence
 from compressor.measure.language.kept import KeptLogits
-from compressor.measure.language.repetition import NEW_TOKENS, PROMPT, loops
+from compressor.measure.language.repetition import NEW_TOKENS, PROMPT, loops, prompts
 from compressor.measure.language.tokens import (
     any_start,
     collapse,
@@ -44,12 +44,11 @@ def fits(kind: Kind, dataset: Dataset) -> bool:
 
 @final
 @dataclass(frozen=True)
-class Perplexity(Task):
+class Perplexity(DataTask):
     """How well a causal model predicts the texts, each row a document by itself."""
 
     kind: ClassVar[str] = "perplexity"
 
-    dataset: Dataset
     stride: int | None = None
     """New tokens of each window; None: as many as the context, so that windows do not overlap."""
     bos: bool | None = None
@@ -57,14 +56,6 @@ class Perplexity(Task):
 
     True is the form of lm-eval, which scores the first token of the text after it.
     """
-
-    @property
-    def data(self) -> str:
-        return self.dataset.name
-
-    @property
-    def count(self) -> int:
-        return len(self.dataset.values["text"])
 
     def answers(self, model: Loaded) -> Answers:
         context = longest_input(model)
@@ -85,12 +76,13 @@ class Perplexity(Task):
         arrays, hidden = _scored(model, items, documents)
         model.observe(self.count - len({window.document for window in items.windows}))
         texts: Sequence[str] = self.dataset.values["text"]
+        begun = prompts(
+            documents, [documents[each.document][each.start : each.end] for each in items.windows]
+        )
         arrays |= {
             "words": items.shared([len(text.split()) for text in texts]),
             "bytes": items.shared([len(text.encode()) for text in texts]),
-            "loops": loops(
-                model, [documents[each.document][each.start : each.end] for each in items.windows]
-            ),
+            f"loops of {begun.begin}": loops(model, begun.tokens),
         }
         value = Ratio(arrays["loss"], arrays["tokens"], is_exponent=True).value
         return Answers(
@@ -99,6 +91,7 @@ class Perplexity(Task):
             hidden.hidden,
             ", ".join(_definition(own, start, context, stride, items, documents)),
             collapse(value, model),
+            preparations(model, own),
         )
 
     def preparations(self, model: Loaded) -> Preparations:
@@ -110,22 +103,25 @@ class Perplexity(Task):
         yield Metric(
             "perplexity",
             Ratio(loss, found["tokens"], is_exponent=True),
+            "perplexity",
             f"exp of the mean loss per token; {how}",
             "lower",
-            1.0,
             is_headline=True,
         )
         word = "exp of the loss per whitespace word of the raw text"
-        yield Metric("word-perplexity", Ratio(loss, words, True), f"{word}; {how}", "lower", 1.0)
+        each = Ratio(loss, words, is_exponent=True)
+        yield Metric("word-perplexity", each, "perplexity", f"{word}; {how}", "lower")
         byte = "loss in bits per UTF-8 byte of the raw text"
         bits = Ratio(loss / math.log(2), found["bytes"])
-        yield Metric("bits-per-byte", bits, f"{byte}; {how}", "lower")
-        if len(found["loops"]):
-            greedy = (
-                f"share of {len(found['loops'])} greedy continuations ({PROMPT} tokens of text, "
-                f"then {NEW_TOKENS} new ones) that end in a loop"
-            )
-            yield Metric("greedy-repetition", Mean(found["loops"]), greedy)
+        yield Metric("bits-per-byte", bits, "bits", f"{byte}; {how}", "lower")
+        for begin in ("documents", "windows"):
+            looped = found.get(f"loops of {begin}", ())
+            if len(looped):
+                greedy = (
+                    f"share of {len(looped)} greedy continuations (the first {PROMPT} tokens of "
+                    f"{begin}, then {NEW_TOKENS} new ones) that end in a loop; {how}"
+                )
+                yield Metric("greedy-repetition", Mean(looped), "share", greedy)
 
     def distances(self, dense: Answers, other: Answers) -> Iterator[Metric]:
         one, two = dense.arrays, other.arrays

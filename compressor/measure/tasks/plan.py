@@ -8,20 +8,20 @@ from typing import Final, TypeAlias, final
 
 from compressor.data.dataset import Dataset
 from compressor.data.spec import Unit
-from compressor.errors import InputError, UsageError, listing
+from compressor.errors import InputError, UsageError, listing, printable
 from compressor.measure.evidence import Task
 from compressor.measure.loaded import Kind
 from compressor.measure.tasks import (
     choice,
     classification,
     forecasting,
-    harness,
     images,
     masked,
     neighbours,
     perplexity,
     similarity,
 )
+from compressor.measure.tasks.harness import Harness, harness
 
 HARNESS: Final = "lm-eval:"
 """How a task of lm-eval begins."""
@@ -37,6 +37,8 @@ class Asking:
     count: int | None = None
     stride: int | None = None
     bos: bool | None = None
+    seed: int = 0
+    is_offline: bool = False
 
 
 @final
@@ -132,7 +134,9 @@ def planned(
             Planned(task.make(dataset, asking), dataset.digest, columns, dataset.notes)
             for task in taken
         ]
-    outside = [name.removeprefix(HARNESS) for name in wanted if name.startswith(HARNESS)]
+    outside = [
+        name.removeprefix(HARNESS) for name in dict.fromkeys(wanted) if name.startswith(HARNESS)
+    ]
     if outside and kind != "causal-lm":
         raise UsageError(
             "TASK",
@@ -141,7 +145,15 @@ def planned(
             found=f"a model of kind {kind}, expected causal-lm",
             do="leave the task out",
         )
-    return found + [Planned(harness.harness(name, asking.count), name) for name in outside]
+    found += [
+        Planned(
+            harness(name, asking.count, seed=asking.seed, is_offline=asking.is_offline),
+            name,
+        )
+        for name in outside
+    ]
+    _require_unlike_metrics([each.task for each in found])
+    return found
 
 
 def _require_unlike_names(datasets: Sequence[Dataset]) -> None:
@@ -154,6 +166,23 @@ def _require_unlike_names(datasets: Sequence[Dataset]) -> None:
             found=f"{listing(twice)} twice, expected a name for each",
             do="name one of them: --data FILE:name=other",
         )
+
+
+def _require_unlike_metrics(tasks: Sequence[Task]) -> None:
+    """Each data set has one task: two of them have metrics of the same name, such as `rank-me`."""
+    for task in tasks:
+        kinds = [each.kind for each in tasks if each.data == task.data]
+        if len(kinds) > 1:
+            is_outside = Harness.kind in kinds
+            raise UsageError(
+                "DATA-SPEC",
+                "two tasks have data of the same name, so that no metric would name one of them",
+                at="--tasks",
+                found=f"{listing(kinds)} of `{printable(task.data)}`, expected one task for a name",
+                do="name the data set otherwise: --data FILE:name=other"
+                if is_outside
+                else f"ask them one at a time: --tasks {kinds[0]}",
+            )
 
 
 def _unfit(kind: Kind, dataset: Dataset, fitting: Sequence[str]) -> InputError:

@@ -16,7 +16,7 @@ from compressor.measure.encoders.embedding import (
     embedding_preparations,
     rank_metric,
 )
-from compressor.measure.evidence import Answers, Metric, Task
+from compressor.measure.evidence import Answers, DataTask, Metric
 from compressor.measure.loaded import Kind, Loaded, Preparations
 from compressor.measure.statistics import Spearman
 
@@ -28,20 +28,10 @@ def fits(kind: Kind, dataset: Dataset) -> bool:
 
 @final
 @dataclass(frozen=True)
-class Similarity(Task):
+class Similarity(DataTask):
     """Rank correlation of the cosines of pairs of texts with the scores that people gave them."""
 
     kind: ClassVar[str] = "sts"
-
-    dataset: Dataset
-
-    @property
-    def data(self) -> str:
-        return self.dataset.name
-
-    @property
-    def count(self) -> int:
-        return len(self.dataset.values["score"])
 
     def answers(self, model: Loaded) -> Answers:
         return embedded(model, self._columns)
@@ -55,6 +45,7 @@ class Similarity(Task):
         yield Metric(
             "spearman",
             Spearman(cosines(embeddings[:, 0], embeddings[:, 1]), scores),
+            "share",
             f"Spearman of cosine and score over {self.count} pairs; {answers.definition}",
             "higher",
             is_headline=True,

@@ -27,7 +27,7 @@ class PointRow(Row):
     data: str
     metric: str
     better: Literal["higher", "lower"]
-    point: float
+    point: float | None
     value: Number
     low: Number
     high: Number
@@ -111,15 +111,35 @@ class Picture:
         return found
 
     @property
+    def controls(self) -> list[Series]:
+        """The curves on which chance decides."""
+        found = {**self.patterns, **self.lines}
+        return [series for series, points in found.items() if points[-1].method == "random"]
+
+    @property
     def main(self) -> Series | None:
-        """The curve that the report speaks of: the first one that is not the control."""
-        is_control = {series: points[-1].method == "random" for series, points in self.lines.items()}
-        return min(is_control, key=lambda series: is_control[series]) if is_control else None
+        """The curve that the report speaks of: the first one that is not a control."""
+        return next((series for series in self.lines if series not in self.controls), None)
+
+    @property
+    def is_relative(self) -> bool:
+        """Whether changes are drawn and not values: dense models differ among themselves."""
+        return len(self.models) > 1
+
+    def margin(self, model: str) -> float:
+        """How much worse than dense a value may be."""
+        dense = self.dense[model]
+        return self.drop.margin(dense.value, dense.point)
 
     def limit(self, model: str) -> float:
         """The worst value that is allowed."""
         dense = self.dense[model]
-        return dense.value + dense.worse * self.drop.margin(dense.value, dense.point)
+        return dense.value - dense.worse * self.margin(model)
+
+    def place(self, model: str, worse: float) -> float:
+        """Where `worse` than dense lies on the axis."""
+        dense = self.dense[model]
+        return (0.0 if self.is_relative else dense.value) + dense.worse * worse
 
 
 def pictures(summary: Mapping[str, Any], tables: Mapping[str, Any]) -> list[Picture]:

@@ -8,6 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from compressor.measure.interval import Interval
 from compressor.measure.judgement.judging import (
     FEWEST_ITEMS,
     Comparison,
@@ -17,7 +18,6 @@ from compressor.measure.judgement.judging import (
     items_needed,
     judged,
 )
-from compressor.measure.statistics import Interval
 
 NUMBERS = st.floats(-10, 10, allow_nan=False)
 COMPARISONS: tuple[Comparison, ...] = ("<=", ">=", "==", "<", ">")

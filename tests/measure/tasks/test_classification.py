@@ -15,7 +15,7 @@ from scipy.special import rel_entr, softmax
 from sklearn.metrics import f1_score
 
 from compressor.errors import InputError
-from compressor.measure.classes import class_numbers, macro_f1
+from compressor.measure.classes import class_numbers
 from compressor.measure.evidence import Answers
 from compressor.measure.loaded import Loaded
 from compressor.measure.tasks.classification import Classification, fits
@@ -155,14 +155,6 @@ def test_a_label_without_a_class_is_refused_with_both_vocabularies(
 
     assert refused.value.id == "DATA-LABELS"
     assert all(str(each) in refused.value.found for each in [*labels, *names.values()])
-
-
-def test_macro_f1_counts_classes_that_occur_on_either_side() -> None:
-    random = np.random.default_rng(0)
-    predicted, labels = random.integers(0, 4, 50), random.integers(1, 6, 50)
-
-    expected = f1_score(labels, predicted, average="macro", zero_division=0.0)
-    assert macro_f1(predicted, labels) == pytest.approx(expected, abs=1e-12)
 
 
 def by_hand(logits: Any, labels: Any) -> Answers:

@@ -225,8 +225,8 @@ def test_distances_against_a_loop_over_windows():
         1 - (a * b).sum() / np.linalg.norm(a) / np.linalg.norm(b)
         for a, b in zip(one, two, strict=True)
     ]
-    assert found["cosine"] == pytest.approx(np.mean(angles), rel=1e-4)
-    assert found["cosine-p99"] == pytest.approx(max(angles), rel=1e-4)
+    assert found["cosine-distance"] == pytest.approx(np.mean(angles), rel=1e-4)
+    assert found["cosine-distance-p99"] == pytest.approx(max(angles), rel=1e-4)
 
 
 def test_every_held_out_time_is_told_once():

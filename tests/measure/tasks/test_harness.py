@@ -4,13 +4,20 @@ from __future__ import annotations
 
 import importlib.util
 import json
+import math
+import socket
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+import datasets
+import numpy as np
 import pytest
 import tinylanguage as tiny
+from huggingface_hub import constants
 
 from compressor.errors import CompressorError
+from compressor.measure.evidence import Answers
 from compressor.measure.tasks.choice import Choice
 from compressor.measure.tasks.harness import harness
 
@@ -85,15 +92,72 @@ def test_two_models_answer_the_same_items_and_are_compared_on_them(
 
 
 @needs_lm_eval
-def test_a_limit_takes_the_first_items(task: str, tmp_path: Path) -> None:
+def test_some_items_are_drawn_by_the_seed(task: str, tmp_path: Path) -> None:
     tiny.save_tokenizer(tmp_path)
     told: list[int] = []
-    asked = harness(task, limit=5)
+    model = tiny.ready(tiny.gpt2(spread=8.0), tmp_path, observe=told.append)
+    whole = harness(task).answers(tiny.ready(model.model, tmp_path))
+    asked = harness(task, 5, seed=1)
+    drawn = (asked.chosen or {})["tiny_choice"]
 
-    answers = asked.answers(tiny.ready(tiny.gpt2(), tmp_path, observe=told.append))
+    answers = asked.answers(model)
 
-    assert asked.count == sum(told) == 5
-    assert all(each.statistic.size == 5 for each in asked.metrics(answers))
+    assert asked.count == sum(told) == len(drawn) == 5
+    assert list(drawn) != list(range(5))
+    assert harness(task, 5, seed=1).chosen == asked.chosen != harness(task, 5, seed=2).chosen
+    for name, values in answers.arrays.items():
+        assert values.tolist() == whole.arrays[name][list(drawn)].tolist()
+    assert "0-shot, 5 items" in answers.definition
+    assert "drawn with seed 1" in answers.definition
+    assert "0-shot, all items" in whole.definition
+
+
+@needs_lm_eval
+def test_more_items_than_there_are_is_all_of_them(task: str) -> None:
+    assert harness(task, 100).count == 12
+
+
+@needs_lm_eval
+def test_offline_a_task_whose_data_are_not_in_the_cache_asks_nobody(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    asked: list[object] = []
+    path = tmp_path / "tiny_choice.yaml"
+    text = TASK.format(rows="none").replace("dataset_path: json", "dataset_path: org/name")
+    path.write_text("\n".join(line for line in text.split("\n") if "dataset_kwargs" not in line))
+    monkeypatch.setattr(socket, "getaddrinfo", lambda *address, **_: asked.append(address))
+    monkeypatch.setattr(constants, "HF_HUB_OFFLINE", False)
+    monkeypatch.setattr(datasets.config, "HF_HUB_OFFLINE", False)
+
+    with pytest.raises(CompressorError) as caught:
+        harness(str(path), is_offline=True)
+
+    assert caught.value.id == "DATA-UNREADABLE"
+    assert asked == []
+
+
+@needs_lm_eval
+def test_a_task_without_a_known_metric_is_judged_by_its_first(task: str, tmp_path: Path) -> None:
+    asked = harness(task)
+    values = np.array([1.0, 0.0])
+    better = {"one": {"acc": "higher"}, "two": {"rouge": "higher", "bleu": "higher"}, "three": {}}
+    columns = ("one:bleu:none", "one:acc:none", "two:rouge:none", "two:bleu:none", "three:x:none")
+    group = replace(asked, better=better, items=dict.fromkeys(better, 2))
+
+    found = list(group.metrics(Answers("items", dict.fromkeys(columns, values))))
+
+    assert [each.name for each in found if each.is_headline] == ["one-acc", "two-rouge"]
+
+
+@needs_lm_eval
+def test_an_item_without_a_score_leaves_no_share_of_flips(task: str) -> None:
+    before = Answers("items", {"tiny_choice:acc:none": np.array([1.0, 0.0])})
+    after = Answers("items", {"tiny_choice:acc:none": np.array([1.0, math.nan])})
+
+    (found,) = harness(task).distances(before, after)
+
+    assert found.name == "acc-flips"
+    assert math.isnan(found.statistic.value)
 
 
 @needs_lm_eval
