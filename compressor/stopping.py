@@ -12,8 +12,8 @@ from typing import Final, final
 SIGNALS: Final = (signal.SIGTERM, signal.SIGHUP, signal.SIGINT)
 
 MESSAGE: Final = (
-    "stopped: the output is as it was. The same command with --resume goes on after the last\n"
-    "whole weight file; compressor clean FOLDER removes what lies beside the output."
+    "stopped: the output is as it was. A command that has --resume goes on with it after the last\n"
+    "whole part; compressor clean FOLDER removes what lies beside an output."
 )
 
 

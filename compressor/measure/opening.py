@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import re
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
@@ -74,7 +75,7 @@ def opened(
     try:
         with torch.inference_mode():
             model = _model(checkpoint, component, kind, setting).to(setting.device)
-            yield Loaded(
+            loaded = Loaded(
                 name=name,
                 folder=checkpoint.folder / component.prefix
                 if kind != "embedding"
@@ -87,6 +88,10 @@ def opened(
                 max_length=setting.max_length,
                 observe=observe,
             )
+            try:
+                yield loaded
+            finally:
+                _give_back(model, setting.device)
     except torch.cuda.OutOfMemoryError as error:
         raise ResourceError(
             "OOM",
@@ -95,6 +100,15 @@ def opened(
             found=printable(str(error).split("\n")[0], 200),
             do="use a smaller --batch-size or --max-length, or --device cpu",
         ) from None
+
+
+def _give_back(model: Any, device: str) -> None:
+    """The memory of a GPU, to the next model and to processes beside this one."""
+    if device.startswith("cuda"):
+        # Whoever asked the model may still hold the module; its weights go all the same.
+        model.to("meta")
+        gc.collect()
+        torch.cuda.empty_cache()
 
 
 def _model(checkpoint: Checkpoint, component: Component, kind: Kind, setting: Setting) -> Any:

@@ -49,7 +49,7 @@ class Bench(DataStep):
     )
     max_drop: DropField = Field(
         parse("1%"),
-        description="What the verdict lets a score lose: 1% of the dense score, or 1pt.",
+        description="What the verdict lets a score lose: 1% of the dense score, or 1pt; default 1%.",
     )
 
     def job(self, model: str, options: RunOptions) -> Check:

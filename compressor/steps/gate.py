@@ -5,19 +5,20 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
+from difflib import get_close_matches
 from pathlib import Path
 from typing import ClassVar, Literal, final
 
 from pydantic import Field, ValidationError
 
-from compressor.errors import UsageError, printable
+from compressor.errors import UsageError, listing, printable
 from compressor.measure.judgement import gates, verdict
 from compressor.measure.judgement.baseline import rebased
 from compressor.measure.judgement.readback import BenchTables, read_back
 from compressor.report import Report, Value
 from compressor.reports import reports_at, unreadable
 from compressor.step import Check, RunOptions, Step
-from compressor.tolerance import DropField, parse
+from compressor.tolerance import Drop, DropField, parse
 
 
 @final
@@ -45,9 +46,9 @@ class Gate(Step):
         None,
         description="Another report: its model, on the same items, takes the place of the dense.",
     )
-    max_drop: DropField = Field(
-        parse("1%"),
-        description="What a score may lose: 1% of the dense score, or 1pt; default 1%.",
+    max_drop: DropField | None = Field(
+        None,
+        description="What a score may lose: 1% of the dense score, or 1pt; default as the bench.",
     )
     metric: tuple[str, ...] = Field(
         (), description="Judge these only, each as DATA/METRIC; default every headline metric."
@@ -65,6 +66,7 @@ class Gate(Step):
             )
         read = _benches(Path(model))
         tables = [each.tables for each in read]
+        _require_known(self.metric, tables)
         strange = [each for bench in read for each in bench.anomalies]
         if self.against is not None:
             other = _benches(Path(self.against))[-1]
@@ -73,9 +75,10 @@ class Gate(Step):
             }
             tables = [rebased(each, other.tables, names) for each in tables]
             strange += other.anomalies
+        max_drop = self.max_drop or _allowed(read[-1].report)
         wanted: list[gates.Gate] = [
-            gates.Gate(metric=name, max_drop=self.max_drop) for name in self.metric
-        ] or verdict.headline_gates(tables, self.max_drop)
+            gates.Gate(metric=name, max_drop=max_drop) for name in self.metric
+        ] or verdict.headline_gates(tables, max_drop)
         if not wanted and not strange:
             raise UsageError(
                 "GATE-NOTHING",
@@ -110,6 +113,29 @@ class Gate(Step):
             tables={"gates": [asdict(result) for result in results]},
             status="ok" if answer.word == "ACCEPT" else "failed",
         )
+
+
+def _require_known(names: Sequence[str], tables: Sequence[BenchTables]) -> None:
+    """Refuse a metric that the report does not have: it is a typing error, and no measurement."""
+    known = list(dict.fromkeys(name for each in tables for name in each.names()))
+    for name in names:
+        if name not in known:
+            near = get_close_matches(name, known, 1)
+            raise UsageError(
+                "GATE-METRIC",
+                "the report has no such metric",
+                at="--metric",
+                found=f"`{printable(name)}`, expected one of: {listing(known, 20)}",
+                do=f"did you mean `{near[0]}`?" if near else "name one that the report has",
+            )
+
+
+def _allowed(report: Report) -> Drop:
+    """What the bench itself let a score lose; 1 % where its report does not say."""
+    try:
+        return parse(str(report.summary.get("max_drop", "1%")))
+    except ValueError:
+        return parse("1%")
 
 
 def _benches(path: Path) -> list[_Bench]:

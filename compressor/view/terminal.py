@@ -193,8 +193,9 @@ class _Now_and_then:
         speed = progress.done / (now - self._started)
         left = (progress.total - progress.done) / speed if speed else 0.0
         pace = f"{parts.amount(speed)}/s, " if progress.unit == "bytes" else ""
+        rest = f", {pace}{left:.0f} s left" if progress.done else ""
         print(
-            f"{printable(progress.tensor)}: {_reached(progress)}, {pace}{left:.0f} s left",
+            f"{printable(progress.tensor)}: {_reached(progress)}{rest}",
             file=sys.stderr,
             flush=True,
         )

@@ -54,7 +54,13 @@ class Weights(Task):
         rows = model.model.embeddings.word_embeddings.weight.numpy().copy()
         hidden = {"0": rows} if model.name == self.own_items else {"0": rows, "1": rows[:, ::-1]}
         items = "others" if model.name == self.own_items else "same"
-        return Answers(items, {"rows": rows}, hidden, collapse="is one" * (model.name == "copy"))
+        return Answers(
+            items,
+            {"rows": rows},
+            hidden,
+            collapse="is one" * (model.name == "copy"),
+            preparations=self.preparations(model),
+        )
 
     def preparations(self, model: Loaded) -> Preparations:
         return [Preparation("model", model.name, "here")]

@@ -11,7 +11,13 @@ import torch
 from numpy.typing import NDArray
 
 from compressor.measure.batches import Rows
-from compressor.measure.distance import cosine_distance, neighbour_overlap, rank_me, unit
+from compressor.measure.distance import (
+    NEIGHBOURS,
+    cosine_distance,
+    neighbour_overlap,
+    rank_me,
+    unit,
+)
 from compressor.measure.encoders.chain import Chain, read_chain
 from compressor.measure.encoders.pooling import pooled
 from compressor.measure.encoders.sequences import (
@@ -31,6 +37,9 @@ Array = NDArray[Any]
 
 COLLAPSED: Final = 0.999
 """Mean cosine between different texts from which on they are hardly told apart."""
+
+FEWEST_TEXTS: Final = 30
+"""Texts of which the nearest are not most of all: of 11, any two models find the same 10."""
 
 
 def embedded(model: Loaded, columns: Sequence[Sequence[str]]) -> Answers:
@@ -133,13 +142,14 @@ def embedding_distances(dense: Answers, other: Answers) -> Iterator[Metric]:
         for name, probability in (("cosine-p05", 0.05), ("cosine-p50", 0.5)):
             quantile = Quantile(cosine, probability, owners)
             yield Metric(name, quantile, "share", f"quantile {probability} of the {of}", "higher")
-    if len(one) > 1:
+    if len(one) >= FEWEST_TEXTS:
+        chance = NEIGHBOURS / (len(one) - 1)
         yield Metric(
             "neighbour-overlap",
             mean(neighbour_overlap(one, two)),
             "share",
-            f"mean share of the {min(10, len(one) - 1)} nearest of {len(one)} texts, by cosine, "
-            "that the dense model finds too",
+            f"mean share of the {NEIGHBOURS} nearest of {len(one)} texts, by cosine, that the "
+            f"dense model finds too; by chance {chance:.2g}",
             "higher",
         )
 

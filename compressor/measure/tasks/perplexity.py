@@ -115,8 +115,8 @@ class Perplexity(DataTask):
         bits = Ratio(loss / math.log(2), found["bytes"])
         yield Metric("bits-per-byte", bits, "bits", f"{byte}; {how}", "lower")
         for begin in ("documents", "windows"):
-            looped = found.get(f"loops of {begin}", ())
-            if len(looped):
+            looped = found.get(f"loops of {begin}")
+            if looped is not None and len(looped):
                 greedy = (
                     f"share of {len(looped)} greedy continuations (the first {PROMPT} tokens of "
                     f"{begin}, then {NEW_TOKENS} new ones) that end in a loop; {how}"

@@ -134,7 +134,7 @@ class Picture:
     def limit(self, model: str) -> float:
         """The worst value that is allowed."""
         dense = self.dense[model]
-        return dense.value - dense.worse * self.margin(model)
+        return dense.value + dense.worse * self.margin(model)
 
     def place(self, model: str, worse: float) -> float:
         """Where `worse` than dense lies on the axis."""

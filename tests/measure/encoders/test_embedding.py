@@ -22,6 +22,7 @@ from compressor.measure.encoders.embedding import (
 )
 from compressor.measure.evidence import Answers
 from compressor.measure.loaded import Loaded
+from compressor.measure.resampling import interval
 
 # fp32 through two blocks whose weights amplify rounding: 1.4e-6 was seen where batches differ.
 # Padding that leaks changes an embedding by more than 1.
@@ -182,11 +183,32 @@ def test_distances_are_the_cosines_and_neighbours_of_a_double_loop() -> None:
     assert found["cosine-p50"].statistic.value == pytest.approx(sorted(cosine)[29], abs=1e-12)
     assert found["neighbour-overlap"].statistic.value == pytest.approx(overlap, abs=1e-12)
     assert {each.statistic.size for each in found.values()} == {30}
+    assert "by chance 0.17" in found["neighbour-overlap"].definition
+
+
+def test_few_texts_have_no_neighbours_to_tell_models_by() -> None:
+    rows = np.random.default_rng(0).normal(size=(29, 1, 6))
+
+    found = embedding_distances(by_hand(rows), by_hand(rows))
+
+    assert [each.name for each in found] == ["cosine", "cosine-p05", "cosine-p50"]
+
+
+@pytest.mark.parametrize("texts", [1, 2])
+def test_quantiles_of_few_items_have_no_interval_that_they_do_not_bear(texts: int) -> None:
+    random = np.random.default_rng(0)
+    one = random.normal(size=(60, texts, 6))
+    two = one + 0.5 * random.normal(size=one.shape)
+
+    found = {each.name: each for each in embedding_distances(by_hand(one), by_hand(two))}
+
+    assert not interval(found["cosine-p05"].statistic).is_finite
+    assert interval(found["cosine-p50"].statistic).is_finite
 
 
 def test_embeddings_of_another_width_are_compared_by_their_neighbours_only() -> None:
     random = np.random.default_rng(0)
-    one = random.normal(size=(20, 1, 6))
+    one = random.normal(size=(30, 1, 6))
 
     found = embedding_distances(by_hand(one), by_hand(one[:, :, :4]))
 

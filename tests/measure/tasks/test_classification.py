@@ -216,8 +216,9 @@ def test_how_labels_were_matched_is_stated(tmp_path: Path) -> None:
     tiny.save_tokenizer(tmp_path, frames=True)
     ready = tiny.ready(encoders.classifier(NAMES), tmp_path, "text-classification")
 
-    found = {each.what: each.value for each in task([0, 1, 2] * 20).preparations(ready)}
+    how = task([0, 1, 2] * 20).answers(ready).preparations
 
+    found = {each.what: each.value for each in how}
     assert found["labels"] == "by number"
     assert found["sequence length"] == "64 tokens"
 
