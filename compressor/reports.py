@@ -96,4 +96,4 @@ def _is_of(step: object, name: str) -> bool:
 
 def _is_name(path: object) -> bool:
     """Whether it is the name of a folder inside the run's: a record may come from a stranger."""
-    return isinstance(path, str) and Path(path).name == path
+    return isinstance(path, str) and path not in ("", ".", "..") and Path(path).name == path

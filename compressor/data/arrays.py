@@ -2,18 +2,18 @@
 
 from __future__ import annotations
 
-import io
+import ast
 import math
 import re
 import struct
+import sys
 import zipfile
-from collections.abc import Callable, Generator, Iterator, Mapping
+from collections.abc import Generator, Iterator
 from contextlib import ExitStack
 from pathlib import Path
-from typing import Any, Final
+from typing import Any, Final, Literal
 
 import numpy as np
-from numpy.lib import format as npy
 from numpy.typing import NDArray
 
 from compressor.data.files import Stream, kind_of, member, members, not_found, reading, unparsable
@@ -22,10 +22,11 @@ from compressor.errors import InputError, RefusedError, listing, printable
 
 _IDX_TYPES: Final = {8: ">u1", 9: ">i1", 11: ">i2", 12: ">i4", 13: ">f4", 14: ">f8"}
 _IDX_NAME: Final = re.compile(r"idx\d?(-ubyte)?(\.gz)?$|\.idx(\.gz)?$", re.IGNORECASE)
-_HEADERS: Final[Mapping[tuple[int, int], Callable[..., Any]]] = {
-    (1, 0): npy.read_array_header_1_0,
-    (2, 0): npy.read_array_header_2_0,
-}
+_NPY_STARTS: Final = {b"\x93NUMPY\x01\x00": "<H", b"\x93NUMPY\x02\x00": "<I"}
+"""The first bytes of an array by their version, and how the length of the header stands."""
+_NPY_HEADER: Final = 512
+"""Bytes of a header: NumPy's own has 118, and Python's parser fails at nothing so short."""
+_PLAIN_TYPE: Final = re.compile(r"[<>|=]?([?biufcSUMmO]\d{0,9}|[Mm]8\[\d{0,9}[A-Za-z]{1,2}\])")
 _MAX_ITEM: Final = 1 << 28
 """Bytes of one item of an IDX file."""
 
@@ -96,28 +97,66 @@ def _npy(archive: zipfile.ZipFile, info: zipfile.ZipInfo) -> NDArray[Any]:
     """One array; one that is not as long as its header says is not allocated."""
     with member(archive, info) as stream:
         data = stream.read(info.file_size)
-    stored = io.BytesIO(data)
+    start, dtype, shape, order = _npy_header(data, info.filename)
+    found = f"{len(data) - start} bytes, expected {printable(shape)} of {dtype}"
+    if math.prod(shape) * dtype.itemsize != len(data) - start or dtype.itemsize == 0:
+        raise unparsable(info.filename, found)
+    flat: NDArray[Any] = np.frombuffer(data, dtype, offset=start)
+    if dtype.kind == "U" and flat.view(f"{dtype.str[0]}u4").max(initial=0) > sys.maxunicode:
+        raise unparsable(info.filename, "a number that is no character, expected text")
+    if dtype.kind in "Mm":
+        # As numbers, times would pass for a series: NumPy gives those in nanoseconds as int.
+        flat = flat.astype(str)
     try:
-        version = npy.read_magic(stored)
-        if version not in _HEADERS:
-            raise ValueError(f"version {version}")
-        shape, is_fortran, dtype = _HEADERS[version](stored)
-    except (ValueError, SyntaxError) as error:
-        raise unparsable(info.filename, f"{printable(error)}, expected a NumPy array") from error
+        return flat.reshape(shape, order=order)
+    except (ValueError, OverflowError) as error:
+        raise unparsable(info.filename, f"{found}, which no array has") from error
+
+
+def _npy_header(
+    data: bytes, at: str
+) -> tuple[int, np.dtype[Any], tuple[int, ...], Literal["C", "F"]]:
+    """Where the values start, their type, the shape and the order.
+
+    NumPy's own reader raises seven kinds of errors on a hostile header, and crashes on some.
+    """
+    length = _NPY_STARTS.get(data[:8], "")
+    start = 8 + struct.calcsize(length)
+    if not length or len(data) < start:
+        raise unparsable(at, f"a start of 0x{data[:8].hex()}, expected a NumPy array")
+    size = struct.unpack(length, data[8:start])[0]
+    text = data[start : start + min(size, _NPY_HEADER + 1)].decode("latin-1")
+    try:
+        header = ast.literal_eval(text.strip()) if len(text) == size <= _NPY_HEADER else None
+    except (ValueError, TypeError, SyntaxError) as error:
+        raise unparsable(at, f"{printable(error)}, expected a header of NumPy") from error
+    match header:
+        case {"descr": str(name), "fortran_order": bool(is_fortran), "shape": tuple(shape)}:
+            dtype = _dtype(name, at)
+        case _:
+            raise unparsable(at, f"the header `{printable(text)}`, expected one plain array")
+    if any(type(each) is not int or each < 0 for each in shape) or 0 in shape[1:]:
+        raise unparsable(at, f"the shape {printable(shape)}, expected items that hold values")
+    return start + size, dtype, shape, "F" if is_fortran else "C"
+
+
+def _dtype(name: str, at: str) -> np.dtype[Any]:
+    """The type of a name such as `<f8`: of numbers, text or times, and of nothing inside."""
+    try:
+        dtype = np.dtype(name) if _PLAIN_TYPE.fullmatch(name) else None
+    except (TypeError, ValueError) as error:
+        raise unparsable(at, f"{printable(error)}, expected a type of NumPy") from error
+    if dtype is None:
+        raise unparsable(at, f"the type `{printable(name)}`, expected numbers or text")
     if dtype.hasobject:
         raise RefusedError(
             "PICKLE-REFUSED",
             "the array holds Python objects, which only unpickling could read",
-            at=info.filename,
+            at=at,
             found=f"dtype {dtype}, expected numbers or text of fixed width",
             do="save the array with a plain dtype",
         )
-    start = stored.tell()
-    if math.prod(shape) * dtype.itemsize != len(data) - start or dtype.itemsize == 0:
-        found = f"{len(data) - start} bytes, expected {printable(shape)} of {dtype}"
-        raise unparsable(info.filename, found)
-    flat: NDArray[Any] = np.frombuffer(data, dtype, offset=start)
-    return flat.reshape(shape, order="F" if is_fortran else "C")
+    return dtype
 
 
 def _of_split(name: str, split: str | None) -> bool:

@@ -90,7 +90,12 @@ def load(
         digest=digest(found),
         count=len(rows),
         total=pool.total,
-        notes=(*opened.notes, *taken.notes, *_said(pool, len(rows), count, wanted, seed)),
+        notes=(
+            *opened.notes,
+            *taken.notes,
+            *_said(pool, len(rows), count, wanted, seed),
+            *_copies(found),
+        ),
     )
 
 
@@ -101,12 +106,15 @@ def digest(columns: Mapping[Role, Sequence[Any]]) -> str:
         hasher.update(f"{role} {len(columns[role])}\n".encode())
         column = columns[role]
         for value in [column] if isinstance(column, np.ndarray) else column:
-            if isinstance(value, np.ndarray):
-                hasher.update(f"{value.dtype} {value.shape}\n".encode())
-                hasher.update(np.ascontiguousarray(value).tobytes())
-            else:
-                hasher.update(json.dumps(value, ensure_ascii=True).encode() + b"\n")
+            hasher.update(_stored(value))
     return hasher.hexdigest()
+
+
+def _stored(value: Any) -> bytes:
+    """The bytes of one value that a digest is taken of."""
+    if isinstance(value, np.ndarray):
+        return f"{value.dtype} {value.shape}\n".encode() + value.tobytes()
+    return json.dumps(value, ensure_ascii=True).encode() + b"\n"
 
 
 def too_small(name: str, need: int, have: int, what: str = "items") -> InputError:
@@ -189,6 +197,23 @@ def _said(
         yield f"drawn with seed {seed}: {chosen} of the first {len(pool.rows)} rows"
         if pool.total is None or pool.total > len(pool.rows) + pool.dropped:
             yield "there are more rows, which the sample does not reach"
+
+
+def _copies(columns: Mapping[Role, Sequence[Any]]) -> Iterator[str]:
+    """The note that items stand more than once, which makes an interval look narrower."""
+    # The times of a series are no items of their own.
+    if "target" in columns:
+        return
+    distinct = set()
+    count = 0
+    for item in zip(*columns.values(), strict=True):
+        hasher = new_hasher()
+        for value in item:
+            hasher.update(_stored(value))
+        distinct.add(hasher.hexdigest())
+        count += 1
+    if len(distinct) < count:
+        yield f"{count - len(distinct)} of {count} items are copies of another one"
 
 
 def _empty(at: str, found: str) -> InputError:

@@ -22,6 +22,8 @@ MAX_RATIO: Final = 200
 """Bytes that one compressed byte may become; the first `_FREE` bytes are not judged."""
 _FREE: Final = 4_000_000
 _CHUNK: Final = 1 << 20
+_STEP: Final = 1 << 13
+_NO_FILES: Final = b"PK\x05\x06" + bytes(18)
 _DAMAGED: Final = (EOFError, zlib.error, zipfile.BadZipFile, gzip.BadGzipFile, NotImplementedError)
 
 
@@ -54,6 +56,17 @@ def open_regular(path: Path) -> BinaryIO:
     except (OSError, ValueError) as error:
         reason = str(error.strerror) if isinstance(error, OSError) else "no possible name"
     raise not_found(path, f"{reason}, expected a file that can be read")
+
+
+@contextmanager
+def _opened(path: Path) -> Iterator[BinaryIO]:
+    """The file, open for reading; what fails while it is read is said as what fails at opening."""
+    with open_regular(path) as raw:
+        try:
+            yield raw
+        except OSError as error:
+            found = f"{error.strerror or printable(error)}, expected a file that can be read"
+            raise not_found(path, found) from error
 
 
 def not_found(at: object, found: str, do: str = "correct the path") -> InputError:
@@ -103,27 +116,44 @@ class Unpacked:
         return data
 
 
+@final
+class _Stepwise:
+    """A file that gives little at once, so that what was read is hardly more than was unpacked.
+
+    Python 3.12 asks for 128 KiB: a bomb could grow to 26 MB, 10 s of blank lines, on these alone.
+    """
+
+    def __init__(self, stream: BinaryIO) -> None:
+        self._stream = stream
+        self.seek = stream.seek
+
+    def read(self, size: int) -> bytes:
+        """At most `size` more bytes, and at most `_STEP`."""
+        return self._stream.read(min(size, _STEP))
+
+
 Stream: TypeAlias = BinaryIO | Unpacked
 
 
 @contextmanager
 def reading(path: Path) -> Iterator[Stream]:
     """The bytes of a file; of what is inside it where its name ends in `.gz`."""
-    with open_regular(path) as raw:
+    with _opened(path) as raw:
         if path.suffix.lower() != ".gz":
             yield raw
             return
-        with gzip.GzipFile(fileobj=raw) as inner:
+        with gzip.GzipFile(fileobj=_Stepwise(raw)) as inner:
             yield Unpacked(inner, path.name, raw.tell)
 
 
 @contextmanager
 def members(path: Path) -> Iterator[tuple[zipfile.ZipFile, list[zipfile.ZipInfo]]]:
     """The files in a zip, sorted by name; the sizes that it states are within the limits."""
-    with open_regular(path) as raw:
+    with _opened(path) as raw:
         size = os.fstat(raw.fileno()).st_size
         try:
-            archive = zipfile.ZipFile(raw)
+            # A file of no bytes is empty as an archive of no files is.
+            archive = zipfile.ZipFile(raw if size else io.BytesIO(_NO_FILES))
         except (*_DAMAGED, OSError, ValueError) as error:
             raise unparsable(path.name, f"{printable(error)}, expected a zip archive") from error
         with archive:
@@ -177,21 +207,38 @@ def _decoded(stream: Stream, at: str, encoding: str | None) -> Iterator[str]:
         data = stream.read(_CHUNK)
         is_last = not data
         try:
-            text = decoder.decode(data, final=is_last)
-        except UnicodeDecodeError as error:
-            good = error.start - (len(error.object) - len(data))
-            number += decoder.decode(data[: max(0, good)]).count("\n")
-            raise _not_text(
-                at,
-                number,
-                f"byte 0x{error.object[error.start]:02x}, expected {name}",
-                "utf-16" if error.object[:2] in _UTF16 else "latin-1",
-            ) from error
+            text = _piece(decoder, data, is_last, at, number, name)
+        except UnicodeError as error:
+            # UTF-16 and UTF-32 without their mark; the names of each order need none.
+            found = f"{printable(error)}, expected {name}"
+            raise _not_text(at, number, found, f"{name}-le") from error
         if (place := text.find("\0")) >= 0:
             number += text.count("\n", 0, place)
             raise _not_text(at, number, "a NUL byte, expected text", "utf-16")
         number += text.count("\n")
         yield text
+
+
+def _piece(
+    decoder: io.IncrementalNewlineDecoder,
+    data: bytes,
+    is_last: bool,
+    at: str,
+    number: int,
+    name: str,
+) -> str:
+    """The text of some bytes, whose first line has this number."""
+    try:
+        return decoder.decode(data, final=is_last)
+    except UnicodeDecodeError as error:
+        good = error.start - (len(error.object) - len(data))
+        number += decoder.decode(data[: max(0, good)]).count("\n")
+        raise _not_text(
+            at,
+            number,
+            f"byte 0x{error.object[error.start]:02x}, expected {name}",
+            "utf-16" if error.object[:2] in _UTF16 else "latin-1",
+        ) from error
 
 
 _UTF16: Final = (codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)

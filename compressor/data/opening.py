@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Final
 
-from compressor.data import arrays, images, tables, text
+from compressor.data import arrays, images, parquet, tables, text
 from compressor.data.files import kind_of, not_found
 from compressor.data.hub import is_hub_id, open_hub, refuse_script
 from compressor.data.rows import Opened
@@ -60,7 +60,7 @@ def _open_file(path: Path, spec: Spec, by_default: Unit) -> Opened:
     if suffix in (".csv", ".tsv"):
         return tables.open_csv(path, spec.encoding, spec.header)
     if suffix == ".parquet":
-        return tables.open_parquet(path)
+        return parquet.open_parquet(path)
     if suffix == ".npz":
         return arrays.open_npz(path, spec.split)
     if arrays.is_idx(name):

@@ -5,6 +5,7 @@ A comma inside a value is written `\\,`; a colon inside a location that would st
 
 from __future__ import annotations
 
+import codecs
 import math
 import re
 from collections.abc import Iterator, Mapping
@@ -43,6 +44,8 @@ _CHOICES: Final[Mapping[str, tuple[str, ...]]] = {
     "nulls": ("error", "drop"),
 }
 _KEYS: Final = (*ROLES, "name", "split", "config", "encoding", "weight", *_CHOICES)
+_NOT_OF_FILES: Final = ("punycode", "idna", "unicode-escape", "raw-unicode-escape")
+"""Encodings of names and of source code, which no file of text is in."""
 _KEY_STARTS: Final = re.compile(r"(?<!\\)((?:\\\\)*):(?=[^\s:=,/\\]+=)")
 _IN_A_VALUE: Final = r"[\\,]"
 _SUFFIXES: Final = re.compile(
@@ -173,9 +176,12 @@ def _weight(text: str, value: str) -> float:
 def _require_encoding(text: str, encoding: str) -> None:
     try:
         " ".encode(encoding)
+        is_known = codecs.lookup(encoding).name.replace("_", "-") not in _NOT_OF_FILES
     except (LookupError, ValueError):
-        found = f"encoding=`{printable(encoding)}`, expected one that Python knows"
-        raise _refused(text, found, "write, for example, encoding=latin-1") from None
+        is_known = False
+    if not is_known:
+        found = f"encoding=`{printable(encoding)}`, expected one of text that Python knows"
+        raise _refused(text, found, "write, for example, encoding=latin-1")
 
 
 def _refused(text: str, found: str, do: str = "write it as LOCATION:key=value,…") -> UsageError:

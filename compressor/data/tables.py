@@ -1,4 +1,4 @@
-"""Tables as rows: JSON lines, CSV and TSV, Parquet; read in pieces, never whole."""
+"""Tables as rows: JSON lines, CSV and TSV; read in pieces, never whole."""
 
 from __future__ import annotations
 
@@ -10,13 +10,11 @@ from pathlib import Path
 from typing import Final
 
 from compressor.checkpoint.read.strict_json import DuplicateKey, MalformedJson, parse_object
-from compressor.data.files import MAX_LINE, lines, open_regular, reading, require_ratio, unparsable
+from compressor.data.files import MAX_LINE, lines, reading, unparsable
 from compressor.data.rows import Opened, Row
 from compressor.errors import ResourceError, printable
 
 _DEPTH: Final = 64
-_BATCH: Final = 1024
-"""Rows of a Parquet file that are read at once."""
 _NUMBER: Final = re.compile(r"\s*[+-]?(\d+\.?\d*|\.\d+)([eE][+-]?\d+)?\s*")
 
 
@@ -66,46 +64,9 @@ def open_csv(path: Path, encoding: str | None, has_header: bool | None) -> Opene
     return Opened(rows(), at=path.name, is_typed=False, folder=path.parent)
 
 
-def open_parquet(path: Path) -> Opened:
-    """The rows of a Parquet file, a batch at a time."""
-    import pyarrow  # type: ignore[import-untyped]  # it ships no types
-    from pyarrow.parquet import ParquetFile  # type: ignore[import-untyped]
-
-    broken = (pyarrow.ArrowException, OSError)
-    with open_regular(path) as file:
-        size = file.seek(0, 2)
-    # A file of no bytes is empty as one of no rows is; pyarrow would call it damaged.
-    if not size:
-        return Opened(_none(), at=path.name)
-    try:
-        total = ParquetFile(path).metadata.num_rows
-    except broken as error:
-        raise unparsable(path.name, printable(error, 200)) from error
-    # In memory a row is hardly less than its place in a column.
-    require_ratio(size, 4 * total, path.name)
-
-    def rows() -> Generator[Row, None, None]:
-        number = 0
-        with ParquetFile(path) as parquet:
-            try:
-                for batch in parquet.iter_batches(_BATCH):
-                    for cells in batch.to_pylist():
-                        number += 1
-                        yield Row(f"row {number}", cells)
-            except broken as error:
-                place = f"{path.name}, after row {number}"
-                raise unparsable(place, printable(error, 200)) from error
-
-    return Opened(rows(), at=path.name, total=total, folder=path.parent)
-
-
 def is_number(cell: str) -> bool:
     """Whether a cell of text is written as a number."""
     return _NUMBER.fullmatch(cell) is not None
-
-
-def _none() -> Generator[Row, None, None]:
-    yield from ()
 
 
 def _records(path: Path, encoding: str | None) -> Iterator[list[str]]:

@@ -53,6 +53,8 @@ def series(
             for cell, place in zip(cells, places, strict=True)
         ]
         width = len(rows[0])
+        if not width:
+            raise _wrong(f"{opened.at}, {places[0]}", "no numbers", "at least one")
         for row, place in zip(rows, places, strict=True):
             if len(row) != width:
                 raise _wrong(f"{opened.at}, {place}", f"{len(row)} numbers", f"{width} as in row 1")

@@ -49,7 +49,7 @@ class Bench(DataStep):
     )
     max_drop: DropField = Field(
         parse("1%"),
-        description="What the verdict lets a score lose: 1% of the dense score, or 1pt; default 1%.",
+        description="What a score may lose: 1% of the dense score (the default), or 1pt.",
     )
 
     def job(self, model: str, options: RunOptions) -> Check:
@@ -95,7 +95,7 @@ class Bench(DataStep):
                 offline=options.offline,
                 speed=self.speed,
                 rounds=self.rounds,
-                asking=Asking(self.num_samples, self.stride, self.bos),
+                asking=Asking(self.num_samples, self.stride, self.bos, self.seed, options.offline),
                 max_drop=self.max_drop,
             ),
             observe,

@@ -14,7 +14,12 @@ from pydantic import Field, ValidationError
 from compressor.errors import UsageError, listing, printable
 from compressor.measure.judgement import gates, verdict
 from compressor.measure.judgement.baseline import rebased
-from compressor.measure.judgement.readback import BenchTables, read_back
+from compressor.measure.judgement.readback import (
+    BenchTables,
+    by_items,
+    contradiction,
+    read_back,
+)
 from compressor.report import Report, Value
 from compressor.reports import reports_at, unreadable
 from compressor.step import Check, RunOptions, Step
@@ -31,7 +36,7 @@ class _Bench:
 
     @property
     def anomalies(self) -> list[str]:
-        found = self.report.summary.get("anomalies")
+        found = self.report.summary["anomalies"]
         return [str(each) for each in found] if isinstance(found, list) else []
 
 
@@ -144,11 +149,16 @@ def _benches(path: Path) -> list[_Bench]:
 
 
 def _bench(file: Path, report: Report) -> _Bench:
+    if not isinstance(report.summary.get("anomalies"), list):
+        raise unreadable(file, "no list of anomalies, expected one")
     try:
-        return _Bench(report, read_back(report.tables))
+        tables = read_back(report.tables)
     except ValidationError as error:
         first = error.errors(include_url=False)[0]
         place = "/".join(str(part) for part in first["loc"])
         raise unreadable(file, f"{error.title} {place}: {first['msg']}") from None
     except (KeyError, TypeError, AttributeError) as error:
         raise unreadable(file, f"not the tables of a bench: {error}") from None
+    if contrary := contradiction(tables):
+        raise unreadable(file, f"numbers that its items contradict, {printable(contrary, 200)}")
+    return _Bench(report, by_items(tables))

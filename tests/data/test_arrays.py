@@ -163,12 +163,48 @@ def test_a_pickle_is_refused_by_its_name(tmp_path: Path, name: str) -> None:
         npy(header("|u1", (2**40, 3, 4)), PIXELS),
         npy(header("|u1", (-1, 3, 4)), PIXELS),
         npy(header("|V0", (2**40,)), b""),
+        npy(header("|u1", (-4, -6)), PIXELS),
+        npy(header("|u1", (True,)), PIXELS[:1]),
+        npy(header("|u1", (3, 0)), b""),
+        npy(header("|u1", (0, 2**62, 2**62)), b""),
+        npy(header("|u1", (2**70,)), PIXELS),
+        npy(header("|u1", (0,) + (1,) * 70), b""),
+        npy(header(("<f8", (3,)), (1,)), PIXELS),
+        npy(header([("a", "<f8"), ("b", "<f8")], (1,)), PIXELS[:16]),
+        npy(header("f8,f8", (1,)), PIXELS[:16]),
+        npy(header("<U3", (2,)), b"\xff" * 24),
+        npy(header("<U999999999", (1,)), PIXELS),
+        npy(header("<M8[xx]", (3,)), PIXELS),
+        npy("-" * 8000 + "1", PIXELS),
+        npy("(" * 300, PIXELS),
+        npy("{[]: 1}", PIXELS),
+        npy("{'descr': (", PIXELS),
         npy("__import__('os').getcwd()", PIXELS),
         npy(header("|u1", (2, 3, 4)), PIXELS, b"\x09\x00"),
     ],
 )
 def test_an_npz_member_that_is_no_array_is_no_data(tmp_path: Path, member: bytes) -> None:
     refused(npz(tmp_path / "a.npz", {"x": member}), "DATA-PARSE", 3)
+
+
+@pytest.mark.parametrize("unit", ["D", "ns"])
+def test_times_of_an_npz_are_text_and_no_series(tmp_path: Path, unit: str) -> None:
+    days = np.array(["2024-02-28", "2024-02-29", "NaT"], f"<M8[{unit}]")
+    np.savez(tmp_path / "a.npz", date=days, load=np.array([1.0, 2.0, 3.0]))
+    np.savez(tmp_path / "b.npz", load=np.stack([days, days], axis=1))
+
+    found = loaded(tmp_path / "a.npz", "target=load").values["time"]
+
+    assert [time[:10] for time in found] == ["2024-02-28", "2024-02-29", "NaT"]
+    refused(tmp_path / "a.npz", "DATA-TYPE", 3, "target=date")
+    refused(tmp_path / "b.npz", "DATA-TYPE", 3, "target=load")
+
+
+@pytest.mark.parametrize("name", ["a.npz", "a.zip"])
+def test_an_archive_of_nothing_holds_nothing(tmp_path: Path, name: str) -> None:
+    refused(written(tmp_path / name, b""), "DATA-EMPTY", 3)
+    zipfile.ZipFile(tmp_path / name, "w").close()
+    refused(tmp_path / name, "DATA-EMPTY", 3)
 
 
 def test_an_npz_bomb_is_refused(tmp_path: Path) -> None:

@@ -127,6 +127,25 @@ def test_rows_with_empty_cells_are_counted_and_dropped_only_if_allowed(
     assert (found.count, found.total) == (8, 10)
 
 
+def test_items_that_are_copies_are_counted(tmp_path: Path) -> None:
+    lines = ["a,x", "b,x", "a,x", "a,y", "a,x", "c,y"]
+    path = written(tmp_path / "x.csv", "\n".join(["text,label", *lines]))
+    alone = written(tmp_path / "y.csv", "\n".join(["text,label", *sorted(set(lines))]))
+    series = written(tmp_path / "z.csv", "a,b\n1,2\n1,2\n")
+
+    assert "2 of 6 items are copies of another one" in loaded(path).notes
+    assert "4 of 6 items are copies of another one" in loaded(path, "text=label").notes
+    assert not any("copies" in note for note in loaded(alone).notes)
+    assert not any("copies" in note for note in loaded(series, "target=a+b").notes)
+
+
+def test_images_that_are_copies_are_counted(tmp_path: Path) -> None:
+    images = np.stack([np.full((2, 2), value, np.uint8) for value in (1, 2, 1)])
+    np.savez(tmp_path / "x.npz", image=images)
+
+    assert "1 of 3 items are copies of another one" in loaded(tmp_path / "x.npz").notes
+
+
 def test_an_empty_cell_of_a_column_that_is_not_used_does_not_matter(tmp_path: Path) -> None:
     path = written(tmp_path / "x.csv", "text,label,note\na,b,\nc,d,e\n")
 

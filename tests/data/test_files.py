@@ -82,6 +82,29 @@ def test_a_named_encoding_is_read(tmp_path: Path, encoding: str) -> None:
     assert loaded(path, f"encoding={encoding}").values["text"] == ["caf\xe9", "na\xefve"]
 
 
+@pytest.mark.parametrize("encoding", ["utf-16", "utf-32"])
+def test_a_named_encoding_that_needs_a_mark_says_so(tmp_path: Path, encoding: str) -> None:
+    content = "one\ntwo\n".encode(f"{encoding}-le")
+    path = written(tmp_path / "x.txt", content)
+    cut = written(tmp_path / "y.txt", content[:-1])
+
+    error = refused(path, "DATA-ENCODING", 3, f"encoding={encoding}")
+    refused(cut, "DATA-ENCODING", 3, f"encoding={encoding}")
+
+    assert f"encoding={encoding}-le" in error.do
+    assert loaded(path, f"encoding={encoding}-le").values["text"] == ["one", "two"]
+
+
+@pytest.mark.skipif(not Path("/proc/self/mem").exists(), reason="has no file that reading refuses")
+@pytest.mark.parametrize("name", ["x.txt", "x.csv", "x.jsonl.gz", "x-idx3-ubyte"])
+def test_a_file_that_fails_while_it_is_read_is_said_to_be_unreadable(
+    tmp_path: Path, name: str
+) -> None:
+    (tmp_path / name).symlink_to("/proc/self/mem")
+
+    refused(tmp_path / name, "DATA-NOT-FOUND", 3)
+
+
 def test_a_line_of_30_mb_is_read(tmp_path: Path) -> None:
     path = written(tmp_path / "x.txt", b"a" * 30_000_000 + b"\nb")
 

@@ -103,6 +103,10 @@ def test_a_colon_that_starts_no_key_belongs_to_the_location() -> None:
         ("a.csv:weight=much", "`much`"),
         ("a.csv:encoding=klingon", "`klingon`"),
         ("a.csv:encoding=base64", "`base64`"),
+        ("a.csv:encoding=punycode", "`punycode`"),
+        ("a.csv:encoding=IDNA", "`IDNA`"),
+        ("a.csv:encoding=unicode_escape", "`unicode_escape`"),
+        ("a.csv:encoding=raw-unicode-escape", "`raw-unicode-escape`"),
         ("a.csv:name=a/b", "`a/b`"),
     ],
 )

@@ -1,4 +1,4 @@
-"""JSON lines, CSV and Parquet give what their reference readers give, or name the row."""
+"""JSON lines and CSV give what their reference readers give, or name the row."""
 
 from __future__ import annotations
 
@@ -10,15 +10,13 @@ from pathlib import Path
 from typing import Any
 
 import pandas
-import pyarrow
 import pytest
 from datafiles import loaded, refused, written
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from pyarrow import parquet
 
 from compressor.data.rows import Opened, Row
-from compressor.data.tables import open_csv, open_jsonl, open_parquet
+from compressor.data.tables import open_csv, open_jsonl
 
 # A carriage return inside of quotes becomes a line feed, and NUL is no text: tested elsewhere.
 WORDS = st.text(st.characters(exclude_characters="\0\r", exclude_categories=["Cs"]))
@@ -69,24 +67,6 @@ def test_csv_gives_what_csv_and_pandas_give(table: list[list[str]], quoting: Any
     assert found == frame.to_numpy().tolist() or any(
         "\ufeff" in cell for row in table for cell in row
     )
-
-
-def test_parquet_gives_what_pyarrow_gives_across_batches(tmp_path: Path) -> None:
-    table = pyarrow.table(
-        {
-            "text": [f"text {number}" for number in range(3000)],
-            "score": [number / 7 for number in range(3000)],
-            "choices": [["a", "b"] if number % 3 else None for number in range(3000)],
-        }
-    )
-    parquet.write_table(table, tmp_path / "x.parquet", row_group_size=700)
-
-    opened = open_parquet(tmp_path / "x.parquet")
-
-    assert opened.total == 3000
-    rows = list(opened.rows)
-    assert [dict(row.cells) for row in rows] == table.to_pylist()
-    assert [row.place for row in rows[::2999]] == ["row 1", "row 3000"]
 
 
 @pytest.mark.parametrize(
@@ -193,28 +173,5 @@ def test_blank_lines_hold_nothing(tmp_path: Path, name: str, content: str) -> No
     refused(written(tmp_path / name, content), "DATA-EMPTY", 3)
 
 
-def test_a_header_alone_and_a_table_of_no_rows_hold_nothing(tmp_path: Path) -> None:
-    parquet.write_table(
-        pyarrow.table({"text": pyarrow.array([], "string")}), tmp_path / "x.parquet"
-    )
-
-    refused(tmp_path / "x.parquet", "DATA-EMPTY", 3)
+def test_a_header_alone_holds_nothing(tmp_path: Path) -> None:
     refused(written(tmp_path / "x.csv", "text,label\n"), "DATA-EMPTY", 3)
-
-
-def test_a_damaged_parquet_file_is_no_data(tmp_path: Path) -> None:
-    parquet.write_table(pyarrow.table({"text": ["a", "b"] * 500}), tmp_path / "x.parquet")
-    content = (tmp_path / "x.parquet").read_bytes()
-
-    refused(written(tmp_path / "a.parquet", content[:-9]), "DATA-PARSE", 3)
-    refused(written(tmp_path / "b.parquet", b"text"), "DATA-PARSE", 3)
-    refused(
-        written(tmp_path / "c.parquet", content[:4] + b"\xff" * 40 + content[44:]), "DATA-PARSE", 3
-    )
-
-
-def test_a_parquet_file_of_more_rows_than_it_can_hold_is_refused(tmp_path: Path) -> None:
-    table = pyarrow.table({"text": pyarrow.array(["a"]).take(pyarrow.array([0] * 3_000_000))})
-    parquet.write_table(table, tmp_path / "x.parquet")
-
-    refused(tmp_path / "x.parquet", "LIMIT-DECOMPRESS", 6)

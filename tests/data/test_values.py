@@ -137,3 +137,9 @@ def test_a_gap_in_a_series_is_named(tmp_path: Path) -> None:
 
     assert refused(path, "DATA-TYPE", 3, "target=a").at == "x.csv, row 2"
     assert refused(uneven, "DATA-TYPE", 3, "target=a").at == "x.jsonl, line 2"
+
+
+def test_a_series_without_numbers_is_none(tmp_path: Path) -> None:
+    path = jsonl(tmp_path / "x.jsonl", [{"a": []}, {"a": []}])
+
+    assert "no numbers" in refused(path, "DATA-TYPE", 3, "target=a").found

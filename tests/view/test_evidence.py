@@ -186,6 +186,14 @@ def test_numbers_have_intervals_and_only_shares_change_in_points() -> None:
     assert (perplexity["p"], perplexity["items"]) == ("–", 40)
 
 
+def test_an_error_changes_in_its_own_unit() -> None:
+    rows = [compared("pruned", 0.3, (0.01, 0.005, 0.02), unit="squared", point=None)]
+
+    (row,) = table(report(metrics=rows), "accuracy").rows
+
+    assert (row["change"], row["of change"]) == ("+0.01", "+0.005 to +0.02")
+
+
 def test_what_is_not_judged_has_no_change() -> None:
     rows = [compared("pruned", 0.3, (0.1, 0.05, 0.2), better=None)]
 

@@ -100,7 +100,12 @@ def read_chain(folder: Path) -> Chain:
     if not (folder / "modules.json").is_file():
         return Chain(folder, ("mean",), False, "assumed")
     modules = _parsed(folder / "modules.json", list[_Module])
-    kinds = [module.type.rpartition(".")[2] for module in modules]
+    kinds = [
+        module.type.rpartition(".")[2]
+        if module.type.startswith("sentence_transformers.")
+        else module.type
+        for module in modules
+    ]
     strange = [module.path for module in modules if not _SUB_FOLDER.fullmatch(module.path)]
     if kinds not in _CHAINS or strange:
         raise InputError(

@@ -179,6 +179,8 @@ def _collapse(embeddings: Array) -> str:
     count = len(embeddings)
     if count < 2:
         return ""
+    if (empty := int((~embeddings.any(axis=-1)).sum())) > count / 2:
+        return f"{empty} of its {count} embeddings are zero"
     # The sum over all pairs of unit vectors is the squared length of their sum.
     together = float((unit(embeddings).sum(axis=0) ** 2).sum())
     mean = (together - count) / (count * (count - 1))

@@ -25,13 +25,20 @@ def rebased(bench: BenchTables, other: BenchTables, names: Collection[str]) -> B
             continue
         base = _counterpart(row, other)
         _require_same(row, base, bench, other)
-        dense = base.model + _SUFFIX
+        dense = _unlike(base.model + _SUFFIX, bench.subjects)
         if (kept := other.items.get((base.name, base.model))) is not None:
             items[base.name, dense] = kept
         metrics.append(row.model_copy(update=_against(dense, base)))
     dense_names = dict.fromkeys(row.dense for row in metrics if row.dense is not None)
     stand_ins = [ModelRow(model=name, role="dense") for name in dense_names]
     return replace(bench, models=[*stand_ins, *models], metrics=metrics, items=items)
+
+
+def _unlike(name: str, taken: Collection[str]) -> str:
+    """The name, made longer until no model is called so: its items are not to be replaced."""
+    while name in taken:
+        name += _SUFFIX
+    return name
 
 
 def _against(dense: str, base: MetricRow) -> dict[str, object]:

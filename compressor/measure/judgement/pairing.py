@@ -40,7 +40,7 @@ def alone(bench: BenchTables, row: MetricRow, confidence: float) -> Measured | F
     closed = None if items is None else items.statistic.closed_interval(confidence)
     if closed is not None:
         return Measured(row.value, closed, row.items, is_exact=True)
-    if confidence == CONFIDENCE:
+    if items is None and confidence == CONFIDENCE:
         return Measured(row.value, Interval(row.low, row.high), row.items)
     if items is None:
         return Fault(MISSING, "has no values for each item, so that its interval is that at 95 %")

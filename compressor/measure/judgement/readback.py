@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Annotated, Any, Literal, final
 
-from pydantic import BaseModel, BeforeValidator, ConfigDict, InstanceOf
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, InstanceOf
 
 from compressor.measure.evidence import Unit
 from compressor.measure.statistics import Statistic, from_columns
@@ -23,7 +23,7 @@ def _statistic(value: object) -> object:
     try:
         statistic = from_columns(value)
         _ = statistic.value
-    except (KeyError, TypeError, IndexError) as error:
+    except (KeyError, TypeError, IndexError, OverflowError) as error:
         raise ValueError(f"expected a statistic with its columns, found {error}") from None
     return statistic
 
@@ -59,7 +59,7 @@ class MetricRow(Row):
     items: int
     better: Literal["higher", "lower"] | None
     unit: Unit
-    point: float | None
+    point: Annotated[float, Field(gt=0, le=1)] | None
     headline: bool
     dense: str | None = None
     dense_value: Number = math.nan
@@ -132,6 +132,34 @@ class BenchTables:
     def names(self) -> list[str]:
         """Every metric that was measured, in order."""
         return list(dict.fromkeys(row.name for row in self.metrics))
+
+
+def contradiction(bench: BenchTables) -> str:
+    """What a report says against its own items, or nothing: the items are what was measured."""
+    for row in bench.metrics:
+        items = bench.items.get((row.name, row.model))
+        if items is not None and not _is_same(row.value, items.statistic.value):
+            return f"{row.name} of {row.model}: {row.value}, and {items.statistic.value} by items"
+        kept = bench.items.get((row.name, row.dense)) if row.dense is not None else None
+        if kept is not None and not _is_same(row.dense_value, kept.statistic.value):
+            return f"{row.name} of {row.dense}: {row.dense_value}, and other values by items"
+    return ""
+
+
+def by_items(bench: BenchTables) -> BenchTables:
+    """The same numbers without their intervals, which are then found again from the items."""
+    unknown = dict.fromkeys(("difference_low", "difference_high"), math.nan)
+    rows = [
+        row.model_copy(update=unknown) if (row.name, row.model) in bench.items else row
+        for row in bench.metrics
+    ]
+    return replace(bench, metrics=rows)
+
+
+def _is_same(one: float, other: float) -> bool:
+    return math.isclose(one, other, rel_tol=1e-9, abs_tol=1e-12) or (
+        math.isnan(one) and math.isnan(other)
+    )
 
 
 def read_back(tables: Mapping[str, Any]) -> BenchTables:

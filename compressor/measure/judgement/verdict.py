@@ -89,7 +89,11 @@ def _counted(
 def _said(result: GateResult, asked: Sequence[GateResult]) -> str:
     """The reason, with the model where there are several."""
     is_alone = len({each.model for each in asked}) == 1
-    return result.reason if is_alone or not result.model else f"{printable(result.model)}: {result.reason}"
+    return (
+        result.reason
+        if is_alone or not result.model
+        else f"{printable(result.model)}: {result.reason}"
+    )
 
 
 def _ended(text: str) -> str:

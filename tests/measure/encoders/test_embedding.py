@@ -98,7 +98,9 @@ def test_a_chain_that_lowers_case_reads_lower_case(tmp_path: Path) -> None:
     upper, lower = asked(model, ["CLASS", "List"]), asked(model, ["class", "list"])
 
     assert (upper.arrays["embeddings"] == lower.arrays["embeddings"]).all()
-    said = {each.what: each.value for each in embedding_preparations(model, [["CLASS"]])}
+    prepared = list(embedding_preparations(model, [["CLASS"]]))
+    said = {each.what: each.value for each in prepared}
+    assert embedded(model, [["CLASS"]]).preparations == prepared
     assert said["lower-casing"] == "before the tokenizer"
     assert said["pooling"] == "mean pooling, normalised"
 

@@ -103,6 +103,18 @@ def test_every_text_is_counted_once_as_done(tmp_path: Path) -> None:
     assert sum(told) == task.count == 5
 
 
+def test_how_texts_were_prepared_comes_with_the_answers(tmp_path: Path) -> None:
+    tiny.save_tokenizer(tmp_path, frames=True)
+    task = PseudoPerplexity(tiny.dataset({"text": TEXTS}))
+
+    found = asked(task, tiny.bert(), tmp_path, max_length=32).preparations
+
+    assert [(each.what, each.value, each.origin) for each in found[1:]] == [
+        ("sequence length", "32 tokens", "--max-length")
+    ]
+    assert "384 tokens" in found[0].value
+
+
 def test_a_tokenizer_without_a_mask_is_refused(tmp_path: Path) -> None:
     tokenizer = tiny.save_tokenizer(tmp_path, frames=True)
     tokenizer.mask_token = None
