@@ -32,6 +32,7 @@ steps:
   - verify: {source: source}
   - diff: {against: source}
   - bench: {against: source, data: python:topics, num-samples: 4, max-length: 16, speed: false}
+  - sweep: {data: python:topics, num-samples: 4, max-length: 16, grid: 0:0.5:0.5, resolution: 0.25}
 gates:
   - {metric: topics/bits-per-byte, max-drop: 1000%}
   - {metric: prune/sparsity, op: "<=", value: 1}

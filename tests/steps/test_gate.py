@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -79,12 +80,53 @@ def test_a_metric_that_is_named_is_judged_alone(tmp_path: Path) -> None:
     assert (found.exit_code, found.summary["passed"]) == (0, 1)
 
 
-def test_a_metric_that_is_not_there_fails(tmp_path: Path) -> None:
-    found = gate(written(tmp_path, lost(0.0)), metric=("sts/other",))
+def test_a_metric_that_is_not_there_is_a_typing_error(tmp_path: Path) -> None:
+    with pytest.raises(UsageError) as caught:
+        gate(written(tmp_path, lost(0.0)), metric=("sts/spearmen",))
 
-    (row,) = found.tables["gates"]
-    assert (found.exit_code, row["error_id"]) == (1, "GATE-MISSING")
-    assert found.summary["verdict"] == "ANOMALOUS"
+    assert (caught.value.id, caught.value.exit_code) == ("GATE-METRIC", 2)
+    assert "`sts/spearman`" in caught.value.do
+
+
+@pytest.mark.parametrize(
+    "cells",
+    [
+        {"value": 0.99},
+        {"dense_value": 0.1},
+        {"point": -1.0},
+        {"point": 1e308},
+    ],
+)
+def test_a_report_that_its_own_items_contradict_is_refused(
+    tmp_path: Path, cells: dict[str, float]
+) -> None:
+    report = changed(lost(0.0), "metrics", "pruned", **cells)
+
+    with pytest.raises(InputError) as caught:
+        gate(written(tmp_path, report))
+
+    assert (caught.value.id, caught.value.exit_code) == ("REPORT-UNREADABLE", 3)
+
+
+@pytest.mark.parametrize("ends", [(0.0, 0.0), (1.0, -1.0)])
+def test_an_interval_that_was_edited_is_found_again_from_the_items(
+    tmp_path: Path, ends: tuple[float, float]
+) -> None:
+    honest = gate(written(tmp_path / "honest", lost(0.02)))
+    cells = {"difference_low": ends[0], "difference_high": ends[1]}
+    edited = written(tmp_path / "edited", changed(lost(0.02), "metrics", "pruned", **cells))
+
+    assert gate(edited).summary["verdict"] == honest.summary["verdict"]
+    assert gate(edited).tables == honest.tables
+
+
+def test_a_model_that_is_called_like_the_stand_in_is_not_replaced_by_it(tmp_path: Path) -> None:
+    new, old = alone(0.3, name="model (baseline)"), alone(0.0)
+    named = gate(written(tmp_path / "new", alone(0.3)), against=str(written(tmp_path / "a", old)))
+
+    found = gate(written(tmp_path / "named", new), against=str(written(tmp_path / "b", old)))
+
+    assert found.summary["verdict"] == named.summary["verdict"] == "REGRESSION"
 
 
 def test_an_anomaly_of_the_bench_outranks_every_pass(tmp_path: Path) -> None:
@@ -176,6 +218,7 @@ def test_reports_of_unlike_numbers_of_items_or_metrics_are_refused(tmp_path: Pat
 def test_a_baseline_that_is_no_number_or_is_collapsed_is_never_a_pass(tmp_path: Path) -> None:
     new = written(tmp_path / "new", alone(0.0))
     broken = changed(alone(0.0), "metrics", "model", value=None, low=None, high=None)
+    broken = replace(broken, tables={**broken.tables, "items": []})
     collapsed = alone(0.0, anomalies=["model on sts: every vector is the same"])
 
     found = [

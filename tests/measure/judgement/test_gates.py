@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -326,8 +327,9 @@ def test_a_number_that_is_none_is_never_a_pass(rule: str, bad: float, whose: str
 @pytest.mark.parametrize("cells", [{"low": None}, {"high": None}, {"low": math.nan}])
 def test_an_interval_that_is_none_is_never_a_pass(rule: str, cells: dict[str, Any]) -> None:
     report = changed(pair(DENSE, worse_by(0.0)), "metrics", "pruned", **cells)
+    without_items = replace(report, tables={**report.tables, "items": []})
 
-    result = one(report, **RULES[rule])
+    result = one(without_items, **RULES[rule])
 
     assert (result.status, result.error_id) == ("inconclusive", "")
     assert "proves nothing" in result.reason
