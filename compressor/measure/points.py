@@ -149,6 +149,7 @@ def _metric(metric: Metric) -> dict[str, Any]:
         if isinstance(column, float)
         else column
         for name, column in metric.statistic.as_columns().items()
+        if column is not None
     }
     return {
         "name": metric.name,
