@@ -18,10 +18,6 @@ from compressor.checkpoint.blocks import keep_freed_memory
 from compressor.commands import Debug, Json, Quiet, command
 from compressor.ending import ends
 from compressor.errors import printable
-from compressor.recipe import shipped
-from compressor.recipe.model import json_schema, load
-from compressor.recipe.run import run_recipe
-from compressor.reporting import report
 from compressor.step import RunOptions
 from compressor.steps import STEPS
 from compressor.view.terminal import Terminal, speak_any_encoding
@@ -88,6 +84,9 @@ def run_command(
     debug: Debug = False,
 ) -> None:
     """Run a recipe: its steps in order, each into its own folder; done steps are not done again."""
+    # Recipes take a quarter of the start-up, and --help needs none of them: so in each command.
+    from compressor.recipe.run import run_recipe
+
     shown = Terminal(json=json_, quiet=quiet, debug=debug)
     options = RunOptions(
         output=output,
@@ -136,12 +135,16 @@ def report_command(
     debug: Debug = False,
 ) -> None:
     """Draw reports as one HTML file that needs nothing else, each picture beside it as PNG."""
+    from compressor.reporting import report
+
     print(report(reports, output))
 
 
 @recipes.command("ls")
 def recipe_ls(json_: Json = False) -> None:
     """List the recipes that come with the package, each with its claim."""
+    from compressor.recipe import shipped
+
     rows = [{"recipe": name, "claim": claim} for name, claim in shipped.shipped()]
     Terminal(json=json_).rows(rows)
 
@@ -152,6 +155,8 @@ def recipe_cp(
     dest: Annotated[Path | None, typer.Argument(help="Where to; default ./NAME.yaml.")] = None,
 ) -> None:
     """Copy a shipped recipe, to read and to change; an existing file is never overwritten."""
+    from compressor.recipe import shipped
+
     print(shipped.copy(name, dest))
 
 
@@ -163,6 +168,8 @@ def recipe_validate(
     ] = None,
 ) -> None:
     """Check a recipe completely, without loading anything: exit 0, or 2 with the place."""
+    from compressor.recipe.model import load
+
     recipe = load(file, set or [])
     steps = ", ".join(name for name, _ in recipe.named_steps())
     print(f"{printable(file, 300)}: valid, {len(recipe.steps)} steps: {steps}")
@@ -171,6 +178,8 @@ def recipe_validate(
 @recipes.command("schema")
 def recipe_schema() -> None:
     """Print the JSON Schema of recipes, for editors."""
+    from compressor.recipe.model import json_schema
+
     print(json.dumps(json_schema(), indent=2))
 
 
